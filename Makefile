@@ -1,0 +1,41 @@
+# What a stranger types: `make search`, `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup search test test-slow check bench docs clean
+
+help:  ## say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: $(STAMP)  ## make .venv with everything for development, and mnas in it
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mnas needs Python 3.11 or newer, this is " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+search: setup  ## search a network for this machine's CPU on handwritten digits (about five minutes)
+	$(BIN)/mnas search quickstart
+
+test: setup  ## pass the quick tests (under five minutes on two cores)
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## pass the slow tests (under forty minutes)
+	$(BIN)/python -m pytest -m slow
+
+check: setup  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## print every benchmark's table and JSON line
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: setup  ## make the figures in docs/ again
+	$(BIN)/python docs/figures.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

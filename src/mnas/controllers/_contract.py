@@ -1,0 +1,36 @@
+"""The two-method contract of everything that proposes architectures and learns from trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mnas.space import Tokens
+from mnas.trial import Trial
+
+
+class Controller(Protocol):
+    """Proposes tokens and learns from trials.
+
+    A controller is made with a space, a seed and its settings: `PPO(space, seed=0, batch=20)`. The loop asks
+    for at most `batch` proposals at a time, then tells all of them, in the order asked:
+
+        tokens = controller.ask(20)       # twenty token tuples
+        ...                               # each is measured and trained, or found in the cache
+        controller.tell(trials)           # twenty trials, FAILED, INFEASIBLE and cached ones among them
+
+    The same seed and the same trials give the same proposals, whatever else the process does: a stopped
+    search resumes by replaying its asks and tells into a fresh controller. All randomness therefore comes
+    from the controller's own generators.
+    """
+
+    batch: int
+
+    def ask(self, n: int) -> list[Tokens]:
+        """`n` proposals, each one token in range per choice."""
+        ...
+
+    def tell(self, trials: Sequence[Trial]) -> dict[str, Any] | None:
+        """Learn from the trials of the last ask. May give a small summary (JSON values) that the run keeps,
+        such as the probabilities per choice: {"probabilities": {"block1.op": [0.3, 0.2, 0.4, 0.1], ...}}."""
+        ...

@@ -1,0 +1,51 @@
+"""The Pareto front of latency (less is better) and accuracy (more is better), and its hypervolume."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from mnas.trial import Trial, TrialState
+
+
+def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
+    """The COMPLETE trials that no other dominates, by rising latency; of equal ones the earliest.
+
+    Tan et al. 2019, section 3: highest accuracy without more latency, or least latency without less accuracy.
+    """
+    complete = [t for t in trials if t.state is TrialState.COMPLETE and not t.cached]
+    points = [(t.measurement.latency.latency_ms, t.measurement.accuracy) for t in complete]  # type: ignore[union-attr]
+    return [complete[i] for i in front_indices(points)]  # type: ignore[arg-type]
+
+
+def front_indices(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the (latency, accuracy) points on the front, by rising latency."""
+    # A staircase kept up point by point: most points fall below it at once, so nothing is sorted.
+    latencies: list[float] = []
+    accuracies: list[float] = []
+    front: list[int] = []
+    for index, (latency, accuracy) in enumerate(points):
+        place = bisect_right(latencies, latency)
+        if place and accuracies[place - 1] >= accuracy:
+            continue
+        start = place - 1 if place and latencies[place - 1] == latency else place
+        end = bisect_right(accuracies, accuracy, lo=start)
+        latencies[start:end] = [latency]
+        accuracies[start:end] = [accuracy]
+        front[start:end] = [index]
+    return front
+
+
+def hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:
+    """Area that (latency, accuracy) points dominate, bounded by the reference (latency, accuracy).
+
+    Unit: milliseconds x fraction. Points that do not dominate the reference add nothing.
+    """
+    worst_ms, worst_accuracy = reference
+    inside = [point for point in points if point[0] < worst_ms and point[1] > worst_accuracy]
+    area, covered = 0.0, worst_accuracy
+    for index in front_indices(inside):  # by rising latency, so by rising accuracy
+        latency, accuracy = inside[index]
+        area += (worst_ms - latency) * (accuracy - covered)
+        covered = accuracy
+    return area

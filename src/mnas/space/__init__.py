@@ -1,0 +1,38 @@
+"""What may be chosen, and what a set of choices means.
+
+This floor imports the standard library alone: architectures can be read, printed, counted and compared on
+a machine without torch.
+"""
+
+from mnas.space._architecture import Activation, Architecture, Block, Head, Layer, Op, Padding, Skip, Stem
+from mnas.space._block_space import BlockChoices, BlockSpace
+from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
+from mnas.space._mnasnet import mnasnet_layerwise_space, mnasnet_space
+from mnas.space._rounding import round_choice, round_filters
+from mnas.space._space import Choice, SearchSpace, Tokens
+
+__all__ = [
+    "Activation",
+    "Architecture",
+    "Block",
+    "BlockChoices",
+    "BlockSpace",
+    "Choice",
+    "Count",
+    "Head",
+    "Layer",
+    "Op",
+    "Padding",
+    "SearchSpace",
+    "Skip",
+    "Stem",
+    "Tokens",
+    "count_madds",
+    "count_params",
+    "count_rows",
+    "mnasnet_layerwise_space",
+    "mnasnet_space",
+    "round_choice",
+    "round_filters",
+    "weight_bytes",
+]
