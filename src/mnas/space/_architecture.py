@@ -87,10 +87,7 @@ class Block:
         expand = f"_e{_number(self.expand_ratio)}" if self.op == "mbconv" else ""
         se = f"_se{_number(self.se_ratio)}" if self.se_ratio else ""
         skip = f"_{_FLAG_OF_SKIP[self.skip]}" if self.skip in _FLAG_OF_SKIP else ""
-        return (
-            f"{_PREFIX_OF[self.op]}_r{self.layers}_k{self.kernel}_s{self.stride}"
-            f"{expand}_c{self.filters}{se}{skip}"
-        )
+        return f"{_PREFIX_OF[self.op]}_r{self.layers}_k{self.kernel}_s{self.stride}{expand}_c{self.filters}{se}{skip}"
 
     @classmethod
     def parse(cls, text: str) -> Block:
@@ -193,9 +190,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _check(len(self.blocks) > 0, "blocks", "at least one block", "none")
-        _check(
-            self.activation in get_args(Activation), "activation", f"{get_args(Activation)}", self.activation
-        )
+        _check(self.activation in get_args(Activation), "activation", f"{get_args(Activation)}", self.activation)
         _check(self.padding in get_args(Padding), "padding", f"{get_args(Padding)}", self.padding)
         _check(self.resolution >= 1, "resolution", "at least 1 pixel", self.resolution)
         _check(self.input_channels >= 1, "input_channels", "at least 1", self.input_channels)
@@ -336,9 +331,7 @@ def _parse_fields(text: str, parts: Iterable[str], letters: str, longer: set[str
         match = _FIELD.fullmatch(part)
         if match is None or (match[1] not in longer and match[1] not in letters):
             known = ", ".join([*letters, *sorted(longer)])
-            raise SettingsError(
-                f"{part!r} in {text!r} is not understood; known here: {known}, each with a number"
-            )
+            raise SettingsError(f"{part!r} in {text!r} is not understood; known here: {known}, each with a number")
         values[match[1]] = float(match[2])
     return values
 
@@ -357,11 +350,7 @@ def _parse_input(text: str) -> dict[str, Any]:
 
 def _parse_stem(text: str) -> dict[str, Any]:
     values = _parse_fields(text, text.split("_")[1:], "ksc", set())
-    return {
-        "stem": Stem(
-            _whole(text, "k", values, 3), _whole(text, "s", values, 2), _whole(text, "c", values, 32)
-        )
-    }
+    return {"stem": Stem(_whole(text, "k", values, 3), _whole(text, "s", values, 2), _whole(text, "c", values, 32))}
 
 
 def _parse_head(text: str) -> dict[str, Any]:

@@ -102,8 +102,7 @@ class BlockSpace(SearchSpace):
         blocks = []
         for row in self.blocks:
             answers = {
-                name: options[next(rest) if len(options) > 1 else 0]
-                for name, options in row.options().items()
+                name: options[next(rest) if len(options) > 1 else 0] for name, options in row.options().items()
             }
             block = row.block(answers, self.width)
             if block is not None:
@@ -248,6 +247,4 @@ def _parse_op(op: str) -> tuple[Op, float]:
             return "mbconv", float(op.removeprefix("mbconv"))
         except ValueError:
             pass
-    raise SettingsError(
-        f"op {op!r} should be conv, sepconv or mbconvE with expansion ratio E, such as mbconv6"
-    )
+    raise SettingsError(f"op {op!r} should be conv, sepconv or mbconvE with expansion ratio E, such as mbconv6")

@@ -47,9 +47,7 @@ def count_rows(architecture: Architecture) -> Iterator[Count]:
     for index, block in enumerate(architecture.blocks, start=1):
         for layer in block.expanded(filters):
             out = _strided(resolution, layer.stride)
-            yield _row(
-                f"block{index}", out, _convs(layer, resolution, out), _se_params(layer), _se_madds(layer)
-            )
+            yield _row(f"block{index}", out, _convs(layer, resolution, out), _se_params(layer), _se_madds(layer))
             filters, resolution = layer.filters, out
     conv = _Conv(filters * head.filters, head.filters, resolution**2)
     fc = head.filters * head.classes
@@ -75,9 +73,7 @@ def _strided(resolution: int, stride: int) -> int:
     return -(-resolution // stride)  # both paddings give ceil(n / stride) for odd kernels
 
 
-def _row(
-    name: str, resolution: int, convs: list[_Conv], extra_params: int = 0, extra_madds: int = 0
-) -> Count:
+def _row(name: str, resolution: int, convs: list[_Conv], extra_params: int = 0, extra_madds: int = 0) -> Count:
     weights = sum(conv.weights for conv in convs)
     filters = sum(conv.filters for conv in convs)
     return Count(

@@ -79,9 +79,7 @@ class SearchSpace(abc.ABC):
     def check(self, tokens: Tokens) -> None:
         """Raise SettingsError unless there is one token in range for each choice."""
         if len(tokens) != len(self.choices):
-            raise SettingsError(
-                f"space {self.name!r} has {len(self.choices)} choices, got {len(tokens)} tokens"
-            )
+            raise SettingsError(f"space {self.name!r} has {len(self.choices)} choices, got {len(tokens)} tokens")
         for token, choice in zip(tokens, self.choices, strict=True):
             if not 0 <= token < len(choice.options):
                 raise SettingsError(
