@@ -240,8 +240,10 @@ def _answers(row: BlockChoices) -> Iterator[tuple[Tokens, dict[str, Any]]]:
 
 
 def _parse_op(op: str) -> tuple[Op, float]:
-    if op == "conv" or op == "sepconv":
-        return op, 1
+    if op == "conv":
+        return "conv", 1
+    if op == "sepconv":
+        return "sepconv", 1
     if op.startswith("mbconv"):
         try:
             return "mbconv", float(op.removeprefix("mbconv"))
