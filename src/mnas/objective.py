@@ -23,7 +23,7 @@ class Latency:
     statistic: str  # which estimate this is
     device: str  # the device's fingerprint
     samples_ms: tuple[float, ...] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Latency:

@@ -16,7 +16,7 @@ class DeviceInfo:
 
     name: str  # "cpu", "simulated", ...
     fingerprint: str  # what must be equal for latencies to be comparable: hardware, runtime, version, threads
-    details: Mapping[str, Any] = field(default_factory=dict)  # for people and for run.toml
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)  # for people and for run.toml
     exclusive: bool = False  # it is this machine: while it measures, nothing else may run here
 
 

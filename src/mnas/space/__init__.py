@@ -5,7 +5,7 @@ a machine without torch.
 """
 
 from mnas.space._architecture import Activation, Architecture, Block, Head, Layer, Op, Padding, Skip, Stem
-from mnas.space._block_space import BlockChoices, BlockSpace
+from mnas.space._block_space import BlockChoices, BlockSpace, described_space
 from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
 from mnas.space._mnasnet import mnasnet_layerwise_space, mnasnet_space
 from mnas.space._rounding import round_choice, round_filters
@@ -30,6 +30,7 @@ __all__ = [
     "count_madds",
     "count_params",
     "count_rows",
+    "described_space",
     "mnasnet_layerwise_space",
     "mnasnet_space",
     "round_choice",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class Block:
         for name in ("kernel", "filters", "layers", "stride"):
             value = getattr(self, name)
             _check(isinstance(value, int) and value >= 1, name, "a whole number from 1", value)
-        _check(self.expand_ratio >= 1, "expand_ratio", "at least 1", self.expand_ratio)
+        _check(1 <= self.expand_ratio < math.inf, "expand_ratio", "at least 1", self.expand_ratio)
         _check(0 <= self.se_ratio <= 1, "se_ratio", "from 0 to 1", self.se_ratio)
         if self.op != "mbconv":
             _check(self.expand_ratio == 1, "expand_ratio", f"1 for {self.op}", self.expand_ratio)
@@ -195,6 +196,8 @@ class Architecture:
         _check(self.resolution >= 1, "resolution", "at least 1 pixel", self.resolution)
         _check(self.input_channels >= 1, "input_channels", "at least 1", self.input_channels)
         _check(self.head.classes >= 1, "classes", "at least 1", self.head.classes)
+        _check(self.stem.kernel % 2 == 1, "stem kernel", "an odd number", self.stem.kernel)
+        _check(self.stem.stride >= 1, "stem stride", "at least 1", self.stem.stride)
         for name, value in (("stem", self.stem.filters), ("head", self.head.filters)):
             _check(value >= 1, f"{name} filters", "at least 1", value)
         layers: list[Layer] = []

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from mnas.errors import SettingsError
+from mnas.errors import SettingsError, did_you_mean
 from mnas.space._architecture import Architecture, Block, Head, Layer, Op, Skip, Stem
 from mnas.space._rounding import round_choice, round_filters
 from mnas.space._space import Choice, SearchSpace, Tokens
 
 # Counts up when the same description begins to mean other networks: stored runs are then refused.
 MEANING_VERSION = 1
+
+_T = TypeVar("_T")
 
 _OPTION_NAMES = {
     "op": "ops",
@@ -55,8 +58,25 @@ class BlockChoices:
             options = getattr(self, name)
             if not options or len(set(options)) != len(options):
                 raise SettingsError(f"{name} should list at least one option, each once; got {options}")
-        for op in self.ops:
-            _parse_op(op)
+        if isinstance(self.min_layers, bool) or not isinstance(self.min_layers, int) or self.min_layers < 0:
+            raise SettingsError(f"min_layers should be a whole number from 0, got {self.min_layers!r}")
+        for name, values in (("filters", (self.filters,)), ("filter_ratios", self.filter_ratios)):
+            for value in values:
+                if not 0 < value < math.inf:
+                    raise SettingsError(f"{name} should be above zero, got {value}")
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Build a block with each option once: a bad one is refused now and not in the middle of a search."""
+        longest = {**{name: options[0] for name, options in self.options().items()}, "layers": max(self.layer_deltas)}
+        for name, options in self.options().items():
+            for option in options:
+                self.block({**longest, name: option}, width=1.0)
+        if self.block(longest, width=1.0) is None:
+            raise SettingsError(
+                f"layers {self.layers} with layer_deltas {self.layer_deltas} never gives a layer: "
+                "raise layers or leave the block out"
+            )
 
     def options(self) -> dict[str, tuple[Any, ...]]:
         """Name of the choice to its options, in the order of the tokens."""
@@ -84,6 +104,18 @@ class BlockSpace(SearchSpace):
     head: Head = field(default_factory=Head)
     resolution: int = 224
     input_channels: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise SettingsError(f"blocks should be at least one in space {self.name!r}, got none")
+        if not 0 < self.width < math.inf:
+            raise SettingsError(f"width should be above zero, got {self.width}")
+        if all(map(self._may_be_empty, range(len(self.blocks)))):
+            raise SettingsError(
+                f"space {self.name!r} should have a layer in every network, but every block of it may be left out: "
+                "give one of them min_layers = 1"
+            )
+        self._frame((Block("conv", 1, 1),))  # raises where stem, head or resolution are wrong
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:  # type: ignore[override]
@@ -224,6 +256,63 @@ class BlockSpace(SearchSpace):
                     if word:
                         nexts.setdefault(word[0], set()).add((index + 1, word[1:]))
         return nexts
+
+
+def described_space(
+    blocks: Sequence[Mapping[str, Any]],
+    choices: Mapping[str, Sequence[Any]] | None = None,
+    stem: Mapping[str, int] | None = None,
+    head: Mapping[str, int] | None = None,
+    width: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    input_channels: int = 3,
+) -> BlockSpace:
+    """A space of the user's own, from plain values as a settings file has them.
+
+    >>> space = described_space(
+    ...     blocks=[{"filters": 16, "layers": 1, "stride": 1}, {"filters": 24, "layers": 2, "stride": 2}],
+    ...     choices={"ops": ["sepconv", "mbconv6"], "se_ratios": [0], "skips": ["identity"]},
+    ... )
+    >>> [choice.name for choice in space.choices][:3]
+    ['block1.op', 'block1.kernel', 'block1.filters']
+
+    Args:
+        blocks: per block `filters`, `layers` and `stride`, and what differs from `choices`.
+        choices: options for every block, by the field names of `BlockChoices`.
+        stem: `kernel`, `stride`, `filters`.
+        head: `filters`; `classes` is its own argument.
+        width: multiplier on stem and blocks.
+        resolution: of the square input, in pixels.
+        classes: outputs.
+        input_channels: 1 for grey images, 3 for colour.
+
+    Raises:
+        SettingsError: an unknown key or a value out of range.
+    """
+    if not blocks:
+        raise SettingsError("a space needs at least one block: [[space.blocks]] with filters, layers, stride")
+    rows = [_described(BlockChoices, {**(choices or {}), **block}) for block in blocks]
+    return BlockSpace(
+        "blocks",
+        tuple(rows),
+        width,
+        _described(Stem, stem or {}),
+        _described(Head, {**(head or {}), "classes": classes}),
+        resolution,
+        input_channels,
+    )
+
+
+def _described(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise did_you_mean(f"key of a space's {kind.__name__}:", key, known)
+    try:
+        return kind(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    except TypeError as error:
+        raise SettingsError(f"a space's {kind.__name__} is described by {known}: {error}") from error
 
 
 # Index of the next block, and the layers still to come of the one before it.

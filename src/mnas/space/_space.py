@@ -69,9 +69,16 @@ class SearchSpace(abc.ABC):
         return tuple(generator.randrange(len(choice.options)) for choice in self.choices)
 
     def mutate(self, tokens: Tokens, generator: random.Random) -> Tokens:
-        """Tokens with exactly one choice answered differently."""
+        """Tokens with exactly one choice answered differently.
+
+        Raises:
+            SettingsError: the tokens are out of range, or no choice has a second option.
+        """
         self.check(tokens)
-        position = generator.choice([i for i, choice in enumerate(self.choices) if len(choice.options) > 1])
+        open_choices = [i for i, choice in enumerate(self.choices) if len(choice.options) > 1]
+        if not open_choices:
+            raise SettingsError(f"space {self.name!r} has a single member, so there is nothing to mutate")
+        position = generator.choice(open_choices)
         step = generator.randrange(1, len(self.choices[position].options))
         token = (tokens[position] + step) % len(self.choices[position].options)
         return (*tokens[:position], token, *tokens[position + 1 :])

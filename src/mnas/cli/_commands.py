@@ -1,0 +1,173 @@
+"""The verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mnas.cli import _display, _names
+from mnas.cli._app import INTERRUPTED, app
+from mnas.config import Settings, load_settings, preset_text
+from mnas.errors import SettingsError, did_you_mean
+from mnas.loop import Watch
+from mnas.result import SearchResult
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output, nothing else.")]
+Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart-20260101-120000.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that train, one thread each. Default: one per core. 0: none, in this process."),
+]
+DeviceName = Annotated[
+    str | None, typer.Option(help="A device's name (see mnas list), or a settings file with a [device] table.")
+]
+
+
+@app.command()
+def search(
+    file: Annotated[str, typer.Argument(help="A preset's name (see mnas list) or a settings file.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    trials: Annotated[int | None, typer.Option(help="How many proposals to try.", min=1)] = None,
+    target_ms: Annotated[float | None, typer.Option(help="Target latency in milliseconds.")] = None,
+    device: DeviceName = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME-DATE.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Search networks. Flags override the settings file."""
+    from mnas.run import default_folder, start
+
+    settings = _override(load_settings(file), seed, trials, target_ms, device, workers)
+    folder = out or default_folder(settings.name)
+    _finish(folder, json, lambda watch: start(settings, folder, watch))
+
+
+@app.command()
+def resume(
+    run: Run,
+    trials: Annotated[int | None, typer.Option(help="Extend the run to this many trials.", min=1)] = None,
+    workers: Workers = None,
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="The device is another one: measure the front again on this one.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Go on with a run as if it had never stopped, or extend a finished one."""
+    from mnas.run import resume as go_on
+
+    _finish(run, json, lambda watch: go_on(run, watch, trials, workers, remeasure))
+
+
+@app.command()
+def show(
+    name: Annotated[
+        str, typer.Argument(help="A reference model, block strings, RUN:17, RUN:best, or a search space's name.")
+    ],
+    width: Annotated[float, typer.Option(help="Width multiplier, for reference models.", min=0.01)] = 1.0,
+    resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show an architecture as a table with counts, or a search space with its sizes."""
+    space = _names.space(name)
+    if space is not None:
+        _display.print_space(space, json)
+    else:
+        _display.print_architecture(name, _names.architecture(name, width, resolution), json)
+
+
+@app.command()
+def front(
+    run: Run,
+    all: Annotated[bool, typer.Option("--all", help="Every trial in place of the front.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List a run's Pareto front."""
+    from mnas.folder import load_result
+
+    result = load_result(run)
+    _display.print_trials(result, list(result.trials) if all else result.front, json)
+
+
+@app.command()
+def measure(
+    name: Annotated[str, typer.Argument(help="A reference model, block strings, RUN:17 or RUN:best.")],
+    device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
+    runtime: Annotated[str | None, typer.Option(help="The device's runtime, such as onnxruntime or torch.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads. Default: one, as in the paper.", min=1)] = None,
+    width: Annotated[float, typer.Option(help="Width multiplier, for reference models.", min=0.01)] = 1.0,
+    resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Measure an architecture's latency, in several fresh processes."""
+    architecture = _names.architecture(name, width, resolution)
+    latency = _names.device(device, runtime=runtime, threads=threads).measure(architecture)
+    _display.print_latency(name, architecture, latency, json)
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="Only one kind, such as devices.")] = None,
+    json: AsJson = False,
+) -> None:
+    """List what is known by name: presets, spaces, controllers, devices, datasets, accuracies, models."""
+    known = _names.every()
+    if kind is not None and kind not in known:
+        raise did_you_mean("kind", kind, known)
+    _display.print_names({kind: known[kind]} if kind else known, json)
+
+
+@app.command()
+def status(run: Run, json: AsJson = False) -> None:
+    """Say how a run stands, whether it is running or not."""
+    from mnas.folder import load_progress
+
+    _display.print_status(run, load_progress(run), json)
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="The settings file to write.")],
+    preset: Annotated[str, typer.Option(help="The preset to start from.")] = "quickstart",
+) -> None:
+    """Write a commented settings file to start from."""
+    from mnas.config import preset_names
+
+    if preset not in preset_names():
+        raise did_you_mean("preset", preset, preset_names())
+    if file.exists():
+        raise SettingsError(f"{file} is already there; name another file or remove it")
+    file.write_text(preset_text(preset), encoding="utf-8")
+    _display.say(f"wrote {file}; start with: mnas search {file}")
+
+
+def _override(
+    settings: Settings,
+    seed: int | None,
+    trials: int | None,
+    target_ms: float | None,
+    device: str | None,
+    workers: int | None,
+) -> Settings:
+    objective = settings.objective.model_dump(exclude_none=True) | {"target_ms": target_ms} if target_ms else None
+    chosen = _names.device_part(device, settings.device) if device else None
+    return settings.changed(
+        seed=seed,
+        trials=trials,
+        workers=workers,
+        objective=objective,
+        device=chosen.model_dump() if chosen else None,
+    )
+
+
+def _finish(folder: Path, json: bool, work: Callable[[Watch], SearchResult]) -> Any:
+    """Do the work under a live display, and print its result; Ctrl-C says how to go on."""
+    try:
+        with _display.live() as watch:
+            result = work(watch)
+    except KeyboardInterrupt:
+        _display.say(f"\nstopped; everything finished is stored. Go on with: mnas resume {folder}")
+        raise typer.Exit(INTERRUPTED) from None
+    _display.print_result(result, json)

@@ -1,0 +1,300 @@
+"""How things look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from mnas.loop import Progress as SearchProgress
+from mnas.loop import Watch
+from mnas.objective import Latency
+from mnas.report import verdict
+from mnas.result import SearchResult
+from mnas.space import (
+    Architecture,
+    Count,
+    SearchSpace,
+    count_madds,
+    count_params,
+    count_rows,
+    weight_bytes,
+)
+from mnas.trial import Trial
+
+_err = Console(stderr=True, highlight=False)
+_LINE_SECONDS = 10.0  # between lines where standard error is no terminal
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    _err.print(text, markup=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def live() -> Iterator[Watch]:
+    """A live display on a terminal, a line now and then elsewhere; gives what to call with each progress."""
+    if not _err.is_terminal:
+        yield _liner()
+        return
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[line]}"),
+        console=_err,
+    )  # fmt: skip
+    task = bar.add_task("trials", total=None, line="")
+    with Live(bar, console=_err, refresh_per_second=5):
+
+        def watch(progress: SearchProgress) -> None:
+            bar.update(
+                task, total=progress.total, completed=progress.counts.trials, description=progress.phase,
+                line=_line(progress),
+            )  # fmt: skip
+
+        yield watch
+
+
+def print_result(result: SearchResult, as_json: bool) -> None:
+    """What a search found."""
+    if as_json:
+        _print_json(_result_document(result))
+        return
+    out = _out()
+    counts = result.counts
+    out.print(
+        f"{counts.trials} trials: {counts.distinct} networks trained, {counts.cached} cached, "
+        f"{counts.infeasible} infeasible, {counts.failed} failed, in {result.seconds:.0f} s of search"
+    )
+    for note in result.notes:
+        out.print(f"note: {note}", markup=False)
+    print_trials(result, result.front, as_json=False)
+    if result.finals:
+        out.print(_finals_table(result))
+        for sentence in verdict(result.finals):
+            out.print(sentence, markup=False)
+    if result.best is not None:
+        out.print(f"\nbest reward: trial {result.best.number}\n{result.best.architecture}", markup=False, soft_wrap=True)
+    out.print(f"report: {result.folder / 'report.html'}", markup=False)
+
+
+def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -> None:
+    """Trials as a table, or as a document with `trials` in order of number."""
+    if as_json:
+        ordered = sorted(trials, key=lambda trial: trial.number)
+        _print_json({"run": str(result.folder), "trials": [_trial_document(trial) for trial in ordered]})
+        return
+    table = Table("trial", "state", "accuracy %", "latency ms", "95 % interval", "reward", "params", "MAdds")
+    for trial in trials:
+        latency = trial.measurement.latency
+        table.add_row(
+            f"{trial.number}{' *' if result.best and trial.number == result.best.number else ''}",
+            trial.state.value + (" (cached)" if trial.cached else ""),
+            "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}",
+            f"{latency.latency_ms:.4g}" if latency else "",
+            f"{latency.low_ms:.4g} - {latency.high_ms:.4g}" if latency else "",
+            f"{trial.reward:.4f}",
+            f"{trial.measurement.params:,}",
+            f"{trial.measurement.madds:,}",
+        )
+    _out().print(table)
+
+
+def print_architecture(name: str, architecture: Architecture, as_json: bool) -> None:
+    """An architecture as a table with counts per block."""
+    totals = {
+        "params": count_params(architecture),
+        "madds": count_madds(architecture),
+        "weight_bytes": weight_bytes(architecture),
+    }
+    if as_json:
+        _print_json(
+            {
+                "name": name,
+                "id": architecture.id,
+                **totals,
+                "block_strings": list(architecture.block_strings),
+                "architecture": str(architecture),
+                "resolution": architecture.resolution,
+            }
+        )
+        return
+    table = Table("row", "block", "output", "params", "MAdds")
+    for label, block, rows in _by_block(architecture):
+        table.add_row(
+            label, block, f"{rows[-1].resolution} x {rows[-1].resolution}",
+            f"{sum(row.params for row in rows):,}", f"{sum(row.madds for row in rows):,}",
+        )  # fmt: skip
+    out = _out()
+    out.print(table)
+    out.print(
+        f"{totals['params']:,} parameters, {totals['madds']:,} MAdds at {architecture.resolution} px, "
+        f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, id {architecture.id}"
+    )
+    out.print(str(architecture), markup=False, soft_wrap=True)
+
+
+def print_space(space: SearchSpace, as_json: bool) -> None:
+    """A search space: its choices and both its sizes."""
+    if as_json:
+        choices = [{"name": choice.name, "options": list(choice.options)} for choice in space.choices]
+        sizes = {"size": space.size(), "distinct_size": space.distinct_size()}
+        _print_json({"name": space.name, **sizes, "choices": choices})
+        return
+    table = Table("choice", "options")
+    for choice in space.choices:
+        table.add_row(choice.name, ", ".join(map(str, choice.options)))
+    out = _out()
+    out.print(table)
+    size, distinct = space.size(), space.distinct_size()
+    out.print(f"{len(space.choices)} choices: {size:,} ({size:.2e}) combinations")
+    out.print(f"{distinct:,} ({distinct:.2e}) distinct networks")
+
+
+def print_latency(name: str, architecture: Architecture, latency: Latency, as_json: bool) -> None:
+    """A measurement with its interval and conditions."""
+    if as_json:
+        document = {
+            "name": name,
+            "id": architecture.id,
+            "latency_ms": latency.latency_ms,
+            "latency_ci_ms": [latency.low_ms, latency.high_ms],
+            "statistic": latency.statistic,
+            "device": latency.device,
+            "samples_ms": list(latency.samples_ms),
+            "environment": dict(latency.environment),
+        }
+        _print_json(document)
+        return
+    out = _out()
+    out.print(
+        f"{name}: {latency.latency_ms:.4g} ms (95 % interval {latency.low_ms:.4g} - {latency.high_ms:.4g} ms), "
+        f"{latency.statistic}",
+        markup=False,
+    )
+    out.print(latency.device, markup=False)
+    for key, value in latency.environment.items():
+        out.print(f"  {key}: {value}", markup=False)
+
+
+def print_names(known: Mapping[str, Sequence[str]], as_json: bool) -> None:
+    """Names by kind."""
+    if as_json:
+        _print_json({kind: list(names) for kind, names in known.items()})
+        return
+    for kind, names in known.items():
+        _out().print(f"{kind}: {', '.join(names)}", markup=False)
+
+
+def print_status(run: Path, progress: SearchProgress, as_json: bool) -> None:
+    """How a run stands."""
+    if as_json:
+        _print_json({"run": str(run), **asdict(progress)})
+        return
+    _out().print(f"{run}: {progress.phase}, {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
+
+
+def _liner() -> Watch:
+    last = [0.0]
+
+    def watch(progress: SearchProgress) -> None:
+        now = time.monotonic()
+        if now - last[0] >= _LINE_SECONDS or progress.counts.trials == progress.total:
+            last[0] = now
+            say(f"{progress.phase}: {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
+
+    return watch
+
+
+def _line(progress: SearchProgress) -> str:
+    counts = progress.counts
+    best = "-" if progress.best_reward is None else f"{progress.best_reward:.4f}"
+    left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+    return (
+        f"{counts.distinct} trained, {counts.cached} cached, {counts.infeasible} infeasible, {counts.failed} failed, "
+        f"best reward {best}, front {progress.front_size}{left}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes}:{rest:02}"
+
+
+def _by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count]]]:
+    stem, *layers, head = count_rows(architecture)
+    yield "stem", str(architecture.stem), [stem]
+    for number, block in enumerate(architecture.blocks, start=1):
+        yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
+    yield "head", str(architecture.head), [head]
+
+
+def _finals_table(result: SearchResult) -> Table:
+    first = result.finals[0]
+    title = f"retrained with {len(first.accuracies)} seeds, {first.test_images} test images"
+    table = Table("network", "test accuracy %", "95 % interval", "latency ms", "95 % interval", title=title)
+    for final in result.finals:
+        table.add_row(
+            final.label + (" *" if final.is_winner else ""),
+            f"{100 * final.accuracy:.2f}",
+            f"{100 * final.low:.2f} - {100 * final.high:.2f}",
+            f"{final.latency.latency_ms:.4g}",
+            f"{final.latency.low_ms:.4g} - {final.latency.high_ms:.4g}",
+        )
+    return table
+
+
+def _result_document(result: SearchResult) -> dict[str, Any]:
+    return {
+        "run": str(result.folder),
+        "device": result.device,
+        "task": result.task,
+        "target_ms": result.target_ms,
+        "counts": asdict(result.counts),
+        "seconds": result.seconds,
+        "best": _trial_document(result.best) if result.best else None,
+        "front": [_trial_document(trial) for trial in result.front],
+        "finals": [
+            {**asdict(final), "architecture": str(final.architecture), "accuracy": final.accuracy}
+            for final in result.finals
+        ],
+        "notes": list(result.notes),
+    }
+
+
+def _trial_document(trial: Trial) -> dict[str, Any]:
+    latency = trial.measurement.latency
+    return {
+        "number": trial.number,
+        "state": trial.state.value,
+        "cached": trial.cached,
+        "architecture": str(trial.architecture),
+        "id": trial.architecture.id,
+        "tokens": list(trial.tokens),
+        "accuracy": trial.accuracy,
+        "latency_ms": trial.latency_ms,
+        "latency_ci_ms": [latency.low_ms, latency.high_ms] if latency else None,
+        "reward": trial.reward,
+        "params": trial.measurement.params,
+        "madds": trial.measurement.madds,
+        "error": trial.error,
+    }
+
+
+def _print_json(document: Any) -> None:
+    json.dump(document, sys.stdout, allow_nan=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def _out() -> Console:
+    wide = None if sys.stdout.isatty() else 160
+    return Console(highlight=False, width=wide)

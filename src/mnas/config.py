@@ -1,0 +1,167 @@
+"""Settings: what a search is made of, read from a preset or a TOML file, every key checked before the start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mnas.errors import SettingsError, did_you_mean
+from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
+
+
+class Part(BaseModel):
+    """A part by its registered name, and the part's own settings beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings beside the name."""
+        return dict(self.model_extra or {})
+
+
+class ObjectiveSettings(BaseModel):
+    """The reward, its target and the caps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reward: Literal["soft", "hard", "weighted-product", "absolute"] = "soft"
+    target_ms: float | None = Field(default=None, gt=0)  # None: the median of what the space reaches
+    alpha: float | None = None
+    beta: float | None = None
+    max_latency_ms: float | None = Field(default=None, gt=0)
+    max_params: float | None = Field(default=None, gt=0)
+    max_madds: float | None = Field(default=None, gt=0)
+    max_model_mb: float | None = Field(default=None, gt=0)
+
+    @property
+    def caps(self) -> Caps:
+        """The hard limits."""
+        return Caps(self.max_latency_ms, self.max_params, self.max_madds, self.max_model_mb)
+
+    def objective(self, target_ms: float) -> Objective:
+        """The objective at a target."""
+        if self.reward in ("soft", "hard") and not (self.alpha is None and self.beta is None):
+            raise SettingsError(f"reward {self.reward!r} has fixed exponents: for others use 'weighted-product'")
+        if self.reward == "soft":
+            return WeightedProduct.soft(target_ms, self.caps)
+        if self.reward == "hard":
+            return WeightedProduct.hard(target_ms, self.caps)
+        if self.reward == "absolute":
+            if self.alpha is not None:
+                raise SettingsError("reward 'absolute' has no alpha, only beta")
+            return AbsoluteReward(target_ms, caps=self.caps, **_given(beta=self.beta))
+        exponents = _given(alpha=self.alpha, beta=self.beta)
+        return WeightedProduct(target_ms, caps=self.caps, **exponents)
+
+
+class FinalSettings(BaseModel):
+    """The comparison at the end: who is retrained, how long, and beside which references."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    top: int = Field(default=3, ge=0)  # networks of the front; 0: no final comparison
+    seeds: int = Field(default=3, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    references: tuple[str, ...] = ("mnasnet-a1", "mobilenet-v2")
+
+
+class Settings(BaseModel):
+    """Everything that makes a search. `mnas init FILE` writes one with comments."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "search"
+    seed: int = 0
+    trials: int = Field(default=100, ge=1)
+    workers: int | None = Field(default=None, ge=0)  # None: one per core; 0: in the search's own process
+    space: Part = Part(name="mnasnet")
+    objective: ObjectiveSettings = ObjectiveSettings()
+    controller: Part = Part(name="ppo")
+    device: Part = Part(name="cpu")
+    dataset: Part | None = None
+    accuracy: Part = Part(name="proxy")
+    final: FinalSettings = FinalSettings()
+
+    def changed(self, **changes: Any) -> Settings:
+        """A copy with the top-level keys that are not None changed, checked again."""
+        return parse_settings(self.model_dump(exclude_none=True) | _given(**changes), "the given flags")
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _presets().iterdir() if entry.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """A preset as a commented settings file."""
+    return str((_presets() / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def load_settings(source: str | Path) -> Settings:
+    """The settings of a preset's name or a TOML file's path.
+
+    Raises:
+        SettingsError: no such preset or file, not TOML, or a key or value that is not understood.
+    """
+    if str(source) in preset_names():
+        return parse_settings(tomllib.loads(preset_text(str(source))), f"preset {source}")
+    path = Path(source)
+    if not path.is_file():
+        if path.suffix == ".toml" or len(path.parts) > 1:
+            raise SettingsError(f"there is no settings file {path}; mnas init {path} writes one to start from")
+        raise did_you_mean("preset", str(source), preset_names())
+    settings = parse_settings(read_toml(path), str(path))
+    return settings if "name" in settings.model_fields_set else settings.model_copy(update={"name": path.stem})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content.
+
+    Raises:
+        SettingsError: not readable or not TOML, with the line.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+
+
+def parse_settings(data: Mapping[str, Any], origin: str) -> Settings:
+    """Settings from plain values.
+
+    Raises:
+        SettingsError: each key or value that is not understood, one a line.
+    """
+    try:
+        return Settings.model_validate(data)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise SettingsError(f"{origin} has settings that are not understood:\n  " + "\n  ".join(lines)) from error
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        *table, key = problem["loc"]
+        tables: dict[str, type[BaseModel]] = {"objective": ObjectiveSettings, "final": FinalSettings}
+        model = tables.get(table[0] if table else "", Settings)
+        return str(did_you_mean(f"key in {table[0]!r}:" if table else "key", str(key), model.model_fields))
+    return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _presets() -> Any:
+    return files("mnas") / "presets"

@@ -1,0 +1,19 @@
+"""Where evaluations run, behind one contract. The search loop stays the only writer."""
+
+from typing import TYPE_CHECKING, Any
+
+from mnas.executors._contract import Executor
+from mnas.executors._in_process import InProcessExecutor
+
+if TYPE_CHECKING:
+    from mnas.executors._processes import ProcessExecutor
+
+__all__ = ["Executor", "InProcessExecutor", "ProcessExecutor"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ProcessExecutor":
+        from mnas.executors._processes import ProcessExecutor
+
+        return ProcessExecutor
+    raise AttributeError(name)

@@ -1,0 +1,169 @@
+"""The comparison at the end: the best few of the front and two known networks, trained longer, tested once.
+
+The references are scaled by their width multiplier to the winner's latency on the same device and get the
+same recipe. The test split is touched here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mnas.accuracy import binomial_interval
+from mnas.config import FinalSettings
+from mnas.errors import CandidateError
+from mnas.evaluator import Evaluator
+from mnas.executors import Executor
+from mnas.models import reference_architecture
+from mnas.objective import Latency
+from mnas.result import Final, SearchResult
+from mnas.space import Architecture, BlockSpace
+from mnas.storage import RunStorage
+
+_WIDTHS = tuple(step / 20 for step in range(1, 61))  # 0.05 to 3
+
+
+@dataclass(frozen=True)
+class FinalTask:
+    """One training of the comparison, run in a worker: train long, measure on the test split, keep the network."""
+
+    dataset: Any
+    settings: FinalSettings
+    folder: Path
+
+    @property
+    def task(self) -> str:
+        """What its accuracies are of."""
+        return f"{self.dataset.name} test, {self.settings.epochs} epochs"
+
+    def train(self, architecture: Architecture, seed: int) -> float:
+        """Accuracy on the test split; the first seed's network is kept as final/ID.onnx.
+
+        Raises:
+            TrainingError: the training failed.
+        """
+        from mnas.accuracy import retrain
+        from mnas.export import save_onnx
+
+        trained = retrain(architecture, self.dataset, seed=seed, epochs=self.settings.epochs)
+        if seed == 0:
+            save_onnx(trained.module, self.path(architecture))
+        return float(trained.accuracy)
+
+    def is_kept(self, architecture: Architecture, seed: int) -> bool:
+        """Whether the network of this training lies where it should; only the first seed's is kept."""
+        return seed != 0 or self.path(architecture).exists()
+
+    def path(self, architecture: Architecture) -> Path:
+        """Where the trained network of the first seed lies."""
+        return self.folder / f"{architecture.id}.onnx"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network that takes part."""
+
+    label: str
+    architecture: Architecture
+    is_winner: bool = False
+    is_reference: bool = False
+
+
+def compare(
+    result: SearchResult,
+    task: FinalTask,
+    evaluator: Evaluator,
+    executor: Executor,
+    storage: RunStorage,
+    watch: Callable[[str], None],
+) -> None:
+    """Train and test who takes part, storing each training when it is done. What is stored is not done again."""
+    if result.best is None:
+        return
+    task.folder.mkdir(exist_ok=True)
+    watch("final: scaling the references to the winner's latency")
+    entries = [*_best_of(result, task.settings.top), *_references(result, task.settings, evaluator)]
+    storage.set_meta("final_entries", [_entry_row(entry, evaluator) for entry in entries])
+    storage.set_meta("final_test_images", len(task.dataset.split("test").labels))
+    done = storage.finals()
+    jobs = {
+        (entry.architecture.id, seed): (entry.architecture, seed)
+        for entry in entries
+        for seed in range(task.settings.seeds)
+        if _key(entry.architecture, seed, task) not in done
+        or (seed == 0 and not task.path(entry.architecture).exists())
+    }
+    numbered = dict(enumerate(jobs.values()))
+    for finished, (number, outcome) in enumerate(executor.run(task.train, numbered), start=1):
+        watch(f"final: training {finished} of {len(numbered)}")
+        architecture, seed = numbered[number]
+        row = {"error": str(outcome)} if isinstance(outcome, CandidateError) else {"accuracy": outcome}
+        storage.add_final(_key(architecture, seed, task), row)
+    storage.set_meta("final_task", task.task)
+
+
+def load_finals(storage: RunStorage) -> tuple[Final, ...]:
+    """The comparison as stored; networks whose trainings are not all there are left out."""
+    done = storage.finals()
+    images = storage.meta("final_test_images") or 0
+    rows = storage.meta("final_entries") or []
+    task = storage.meta("final_task")
+    return tuple(final for row in rows if task and (final := _final(row, task, done, images)) is not None)
+
+
+def _final(row: Mapping[str, Any], task: str, done: Mapping[str, Any], images: int) -> Final | None:
+    architecture = Architecture.parse(row["architecture"])
+    prefix = f"{architecture.id} {task} "
+    accuracies = tuple(
+        value["accuracy"] for key, value in done.items() if key.startswith(prefix) and "accuracy" in value
+    )
+    if not accuracies:
+        return None
+    low, high = binomial_interval(fmean(accuracies), images)
+    latency = Latency.from_dict(row["latency"])
+    flags = {"is_winner": row["is_winner"], "is_reference": row["is_reference"]}
+    return Final(row["label"], architecture, latency, accuracies, low, high, images, **flags)
+
+
+def _best_of(result: SearchResult, top: int) -> list[Entry]:
+    best = sorted(result.front, key=lambda trial: -trial.reward)[:top]
+    return [Entry(f"trial {trial.number}", trial.architecture, trial is best[0]) for trial in best]
+
+
+def _references(result: SearchResult, settings: FinalSettings, evaluator: Evaluator) -> Iterator[Entry]:
+    space, best = evaluator.space, result.best
+    if not isinstance(space, BlockSpace) or best is None or best.latency_ms is None:
+        return
+    for name in settings.references:
+        width = _width_for(name, space, best.latency_ms, evaluator)
+        yield Entry(f"{name} x{width:g}", reference_architecture(name, width=width, like=space), is_reference=True)
+
+
+def _width_for(name: str, space: BlockSpace, latency_ms: float, evaluator: Evaluator) -> float:
+    """The width at which a reference comes nearest to a latency, by bisection over the widths."""
+
+    def gap(width: float) -> float:
+        return evaluator.measure(reference_architecture(name, width=width, like=space)).latency_ms - latency_ms
+
+    low, high = 0, len(_WIDTHS) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if gap(_WIDTHS[middle]) <= 0 else (low, middle)
+    return min((_WIDTHS[low], _WIDTHS[high]), key=lambda width: abs(gap(width)))
+
+
+def _entry_row(entry: Entry, evaluator: Evaluator) -> dict[str, Any]:
+    return {
+        "label": entry.label,
+        "architecture": str(entry.architecture),
+        "is_winner": entry.is_winner,
+        "is_reference": entry.is_reference,
+        "latency": asdict(evaluator.measure(entry.architecture)),
+    }
+
+
+def _key(architecture: Architecture, seed: int, task: FinalTask) -> str:
+    return f"{architecture.id} {task.task} seed {seed}"

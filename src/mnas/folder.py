@@ -1,0 +1,139 @@
+"""The run folder: run.toml beside the journal, and what both say of a run, finished or not.
+
+run.toml        every resolved setting, seeds, versions, the commit, the device
+trials.sqlite   the journal (mnas.storage)
+report.html, front.png, winner.txt, winner.json, winner.onnx
+"""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from mnas.config import Settings, parse_settings, read_toml
+from mnas.devices import DeviceInfo
+from mnas.errors import SettingsError, StorageError
+from mnas.final import load_finals
+from mnas.loop import Progress, progress
+from mnas.result import SearchResult
+from mnas.storage import RunStorage
+from mnas.trial import Trial
+
+_VERSIONED = ("mnas", "torch", "onnxruntime", "onnx", "numpy")
+_OWN_TABLES = ("run", "versions")  # of run.toml; the rest are settings
+
+
+def load_result(folder: Path, storage: RunStorage | None = None) -> SearchResult:
+    """The result of a run as it stands in its folder, finished or not.
+
+    Raises:
+        StorageError: there is no run, or it is damaged.
+    """
+    if storage is None:
+        with RunStorage.read(folder) as opened:
+            return load_result(folder, opened)
+    settings = _read_run_toml(folder)
+    device = storage.meta("device") or ""
+    reach = storage.meta("reach_ms") or (0.0, 0.0)
+    return SearchResult(
+        name=settings.get("name", folder.name),
+        folder=folder,
+        target_ms=storage.meta("target_ms") or 0.0,
+        objective=storage.meta("objective") or {},
+        device=device,
+        task=storage.meta("identity").get("accuracy", ""),
+        trials=tuple(_on_device(trial, device, storage) for trial in storage.trials()),
+        finals=load_finals(storage),
+        reach_ms=(reach[0], reach[1]),
+        seconds=storage.meta("seconds") or 0.0,
+        settings=settings,
+    )
+
+
+def load_progress(folder: Path) -> Progress:
+    """How far a run is, from its folder alone."""
+    with RunStorage.read(folder) as storage:
+        total = int(_read_run_toml(folder).get("trials", 0))
+        trials = storage.trials()
+        phase = "running" if storage.is_being_written() else "finished" if len(trials) >= total else "stopped"
+        return progress(trials, total, phase)
+
+
+def stored_settings(folder: Path) -> Settings:
+    """The settings a run was made with."""
+    data = {key: value for key, value in _read_run_toml(folder).items() if key not in _OWN_TABLES}
+    return parse_settings(data, f"{folder}/run.toml")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED}}
+
+
+def write_run_toml(folder: Path, settings: Mapping[str, Any], device: DeviceInfo) -> None:
+    """Write every resolved setting and where the run is made; what its beginning said stays."""
+    path = folder / "run.toml"
+    begun = _read_run_toml(folder) if path.exists() else {}
+    made = begun.get("run", {})
+    document = _toml_values(settings)
+    document["run"] = {
+        "created": made.get("created", datetime.datetime.now().astimezone().isoformat(timespec="seconds")),
+        "commit": made.get("commit", _commit()),
+        "device": device.fingerprint,
+        "device_details": _toml_values(device.details),
+    }
+    document["versions"] = begun.get("versions", versions())
+    temporary = path.with_suffix(".toml.new")
+    temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _read_run_toml(folder: Path) -> dict[str, Any]:
+    path = folder / "run.toml"
+    if not path.is_file():
+        raise StorageError(f"{folder} is not a run folder: it has no run.toml")
+    try:
+        return read_toml(path)
+    except SettingsError as error:
+        raise StorageError(str(error)) from error
+
+
+def _toml_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: what is None is left out."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            plain[str(key)] = _toml_values(value)
+        elif value is not None:
+            plain[str(key)] = value if isinstance(value, (str, int, float, bool, list, tuple)) else str(value)
+    return plain
+
+
+def _commit() -> str:
+    """The git commit of mnas' own sources, "+" behind it where they were changed; empty if installed."""
+    here = Path(__file__).parent
+    try:
+        head = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        changed = subprocess.run(
+            ["git", "-C", here, "status", "--porcelain", "."], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _on_device(trial: Trial, device: str, storage: RunStorage) -> Trial:
+    """The trial with the latency of the run's present device, where that was measured again."""
+    latency = trial.measurement.latency
+    if latency is None or latency.device == device:
+        return trial
+    again = storage.latency(trial.architecture.id, device)
+    return replace(trial, measurement=replace(trial.measurement, latency=again)) if again else trial

@@ -1,0 +1,177 @@
+"""Settings -> parts: everything a search needs, made and checked before anything is spent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from mnas import registry
+from mnas.accuracy import AccuracyEstimator
+from mnas.config import FinalSettings, Part, Settings
+from mnas.controllers import Controller
+from mnas.devices import Device
+from mnas.errors import SettingsError
+from mnas.executors import Executor, InProcessExecutor
+from mnas.objective import Caps, Objective
+from mnas.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of one search.
+
+    `identity` is what must stay the same for a run to go on, as flat JSON values, so that a difference can
+    be named by its key.
+    """
+
+    name: str
+    seed: int
+    trials: int
+    workers: int
+    space: SearchSpace
+    controller: Controller
+    device: Device
+    estimator: AccuracyEstimator
+    dataset: Any  # None where accuracy needs no images
+    target_ms: float | None
+    caps: Caps
+    objective: Callable[[float], Objective]
+    final: FinalSettings
+    settings: Mapping[str, Any]
+    identity: Mapping[str, Any]
+
+    def executor(self) -> Executor:
+        """Where this plan's evaluations run."""
+        if self.workers == 0:
+            return InProcessExecutor()
+        from mnas.executors import ProcessExecutor
+
+        return ProcessExecutor(self.workers)
+
+
+def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Plan:
+    """The plan of some settings; `given` are ready parts (space, controller, device, ...) that come first.
+
+    Raises:
+        SettingsError: a name, key or value that is unknown or impossible.
+    """
+    given = dict(given or {})
+    dataset = given.get("dataset") or _dataset(settings)
+    space: SearchSpace = given.get("space") or _space(settings, dataset)
+    controller = given.get("controller") or _controller(settings, space)
+    device = given.get("device") or registry.make("device", settings.device.name, settings.device.options)
+    estimator = given.get("accuracy") or _estimator(settings, dataset)
+    ready: Objective | None = given.get("objective")
+    target_ms = ready.target_ms if ready else settings.objective.target_ms
+    make = (lambda _: ready) if ready else settings.objective.objective
+    reward = _without_target(describe_objective(make(target_ms or 1.0)))
+    described = settings.model_dump(exclude_none=True) | {
+        key: _described(part) for key, part in given.items() if part is not None
+    }
+    return Plan(
+        name=settings.name,
+        seed=settings.seed,
+        trials=settings.trials,
+        workers=_workers(settings.workers),
+        space=space,
+        controller=controller,
+        device=device,
+        estimator=estimator,
+        dataset=dataset,
+        target_ms=target_ms,
+        caps=ready.caps if ready else settings.objective.caps,
+        objective=make,
+        final=settings.final,
+        settings=described,
+        identity=_flat(
+            {
+                "seed": settings.seed,
+                "space": space.describe(),
+                "controller": described.get("controller"),
+                "objective": reward,
+                "accuracy": estimator.task,
+            }
+        ),
+    )
+
+
+def describe_objective(objective: Objective) -> dict[str, Any]:
+    """An objective as plain values: the reward's name, its numbers, its caps."""
+    return {"reward": type(objective).__name__, **asdict(objective)}
+
+
+def _without_target(described: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in described.items() if key != "target_ms"}
+
+
+def _dataset(settings: Settings) -> Any:
+    if settings.dataset is None:
+        return None
+    known = registry.options("dataset", settings.dataset.name)
+    defaults = {"resolution": _resolution(settings.space)} if "resolution" in known else {}
+    return registry.make("dataset", settings.dataset.name, defaults | settings.dataset.options)
+
+
+def _resolution(space: Part) -> int:
+    """The pixels that the space's networks take: the data set's images are brought to them."""
+    parameter = registry.options("space", space.name).get("resolution")
+    default = parameter.default if parameter else 224
+    return int(space.options.get("resolution", default))
+
+
+def _space(settings: Settings, dataset: Any) -> SearchSpace:
+    known = registry.options("space", settings.space.name)
+    offered = {"classes": len(dataset.class_names), "input_channels": dataset.channels} if dataset else {}
+    from_data = {key: value for key, value in offered.items() if key in known}
+    space: SearchSpace = registry.make("space", settings.space.name, from_data | settings.space.options)
+    return space
+
+
+def _controller(settings: Settings, space: SearchSpace) -> Controller:
+    options = settings.controller.options | {"seed": settings.seed}
+    controller: Controller = registry.make("controller", settings.controller.name, options, space)
+    return controller
+
+
+def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
+    name = settings.accuracy.name
+    needs_images = "dataset" in registry.options("accuracy", name)
+    if needs_images and dataset is None:
+        raise SettingsError(
+            f'accuracy {name!r} trains on images: name them, for example [dataset] name = "digits" '
+            f"(known: {', '.join(registry.names('dataset'))})"
+        )
+    given = (dataset,) if needs_images else ()
+    estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, *given)
+    return estimator
+
+
+def _workers(wanted: int | None) -> int:
+    if wanted is not None:
+        return wanted
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _described(part: Any) -> Any:
+    """A ready part as plain values, as far as it tells them."""
+    if isinstance(part, SearchSpace):
+        return {"name": part.name}
+    name = {"name": getattr(part, "name", type(part).__name__)}
+    return name | (asdict(part) if is_dataclass(part) and not isinstance(part, type) else {})
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists as one level of dotted keys."""
+    if isinstance(value, Mapping):
+        items = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)) and any(isinstance(item, (Mapping, list, tuple)) for item in value):
+        items = [(str(index), item) for index, item in enumerate(value, start=1)]
+    else:
+        return {prefix: list(value) if isinstance(value, tuple) else value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat |= _flat(item, f"{prefix}.{key}" if prefix else key)
+    return flat

@@ -1,0 +1,116 @@
+"""Names -> parts: what comes with mnas, and what other packages add through entry points.
+
+A package adds a controller of its own in its `pyproject.toml`:
+
+    [project.entry-points."mnas.controllers"]
+    bandit = "my_package:Bandit"
+
+and `mnas search` finds it under that name. Likewise `mnas.spaces`, `mnas.devices`, `mnas.datasets` and
+`mnas.accuracy`. Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from mnas.errors import SettingsError, did_you_mean
+
+Kind = Literal["space", "controller", "device", "dataset", "accuracy"]
+
+_BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
+    "space": {
+        "mnasnet": "mnas.space:mnasnet_space",
+        "mnasnet-layerwise": "mnas.space:mnasnet_layerwise_space",
+        "blocks": "mnas.space:described_space",
+    },
+    "controller": {
+        "ppo": "mnas.controllers:PPO",
+        "reinforce": "mnas.controllers:Reinforce",
+        "evolution": "mnas.controllers:RegularizedEvolution",
+        "random": "mnas.controllers:RandomSearch",
+    },
+    "device": {
+        "cpu": "mnas.devices:LocalDevice",
+        "simulated": "mnas.devices:SimulatedDevice",
+    },
+    "dataset": {
+        "digits": "mnas.datasets:DigitsDataset",
+        "fashion-mnist": "mnas.datasets:FashionMNISTDataset",
+        "cifar10": "mnas.datasets:CIFAR10Dataset",
+        "cifar100": "mnas.datasets:CIFAR100Dataset",
+        "npz": "mnas.datasets:NpzDataset",
+        "folder": "mnas.datasets:FolderDataset",
+        "imagenet": "mnas.datasets:ImageNetDataset",
+    },
+    "accuracy": {
+        "proxy": "mnas.accuracy:ProxyTask",
+        "simulated": "mnas.accuracy:SimulatedAccuracy",
+    },
+}
+_GROUPS: Mapping[Kind, str] = {
+    "space": "mnas.spaces",
+    "controller": "mnas.controllers",
+    "device": "mnas.devices",
+    "dataset": "mnas.datasets",
+    "accuracy": "mnas.accuracy",
+}
+
+
+def names(kind: Kind) -> list[str]:
+    """Every known name of a kind, mnas' own first."""
+    added = {entry.name for entry in entry_points(group=_GROUPS[kind])}
+    return [*_BUILT_IN[kind], *sorted(added - _BUILT_IN[kind].keys())]
+
+
+def lookup(kind: Kind, name: str) -> Callable[..., Any]:
+    """The class or function behind a name.
+
+    Raises:
+        SettingsError: unknown; the message has the nearest known name.
+    """
+    if name in _BUILT_IN[kind]:
+        module, _, attribute = _BUILT_IN[kind][name].partition(":")
+        found: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return found
+    for entry in entry_points(group=_GROUPS[kind]):
+        if entry.name == name:
+            loaded: Callable[..., Any] = entry.load()
+            return loaded
+    raise did_you_mean(kind, name, names(kind))
+
+
+def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
+    """The settings that a part takes, by name."""
+    parameters = inspect.signature(lookup(kind, name)).parameters.values()
+    keywords = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {parameter.name: parameter for parameter in parameters if parameter.kind in keywords}
+
+
+def make(kind: Kind, name: str, settings: Mapping[str, Any], *given: Any) -> Any:
+    """The part of that name with these settings; `given` are positional arguments before them.
+
+    Raises:
+        SettingsError: unknown name or key, or a value that the part refuses.
+    """
+    factory = lookup(kind, name)
+    known = list(options(kind, name))[len(given) :]
+    for key in settings:
+        if key not in known:
+            raise did_you_mean(f"key for {kind} {name!r}:", key, known)
+    missing = [
+        key
+        for key, parameter in options(kind, name).items()
+        if key in known and key not in settings and parameter.default is inspect.Parameter.empty
+    ]
+    if missing:
+        raise SettingsError(
+            f"{kind} {name!r} needs {', '.join(missing)}: write it under [{kind}] in the settings file"
+        )
+    try:
+        return factory(*given, **settings)
+    except TypeError as error:
+        raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error

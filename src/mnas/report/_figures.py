@@ -1,0 +1,95 @@
+"""The report's pictures, as matplotlib figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mnas.result import SearchResult
+from mnas.trial import Trial, TrialState
+
+# Okabe and Ito's palette, told apart by colour-blind readers.
+GREY, BLUE, ORANGE, GREEN, RED = "#8a8f98", "#0072b2", "#e69f00", "#009e73", "#d55e00"
+_WIDE = (8.0, 4.8)
+_LOW = (8.0, 2.8)
+
+
+def front_figure(result: SearchResult) -> Figure:
+    """Accuracy over latency: all trials, the front marked, the target drawn."""
+    figure, axes = _figure(_WIDE)
+    done = [t for t in result.trials if t.state is TrialState.COMPLETE and not t.cached]
+    infeasible = [t for t in result.trials if t.state is TrialState.INFEASIBLE and t.latency_ms is not None]
+    axes.scatter(*_points(done), s=16, color=GREY, alpha=0.6, linewidths=0, label=f"trained ({len(done)})")
+    if infeasible:
+        x, _ = _points(infeasible)
+        axes.plot(x, [0.02] * len(x), "|", color=RED, transform=axes.get_xaxis_transform(), label="infeasible")
+    _draw_front(axes, result.front)
+    if result.target_ms:
+        axes.axvline(result.target_ms, color=ORANGE, linestyle="--", label=f"target {result.target_ms:.3g} ms")
+    if result.best is not None:
+        axes.scatter(*_points([result.best]), marker="*", s=170, color=ORANGE, edgecolors="black", zorder=5,
+                     label=f"best reward (trial {result.best.number})")  # fmt: skip
+    axes.set_xlabel(f"latency (ms), {_short(result.device)}")
+    axes.set_ylabel(f"accuracy (%), {_short(result.task)}")
+    axes.set_title(f"{result.name}: {result.counts.trials} trials, {len(result.front)} on the Pareto front")
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def progress_figure(result: SearchResult) -> Figure:
+    """Reward of each trial and the best so far, over trials."""
+    figure, axes = _figure(_LOW)
+    trials = [t for t in result.trials if t.state is TrialState.COMPLETE]
+    numbers = [t.number for t in trials]
+    axes.plot(numbers, [t.reward for t in trials], ".", color=GREY, markersize=4, label="reward")
+    best = list(accumulate((t.reward for t in trials), max))
+    axes.step(numbers, best, where="post", color=BLUE, label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel("reward")
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def latency_figure(result: SearchResult) -> Figure:
+    """The distribution of sampled latencies against the target (Tan et al. 2019, Fig. 6)."""
+    figure, axes = _figure(_LOW)
+    latencies = [t.latency_ms for t in result.trials if t.latency_ms is not None]
+    axes.hist(latencies, bins=min(40, max(8, len(latencies) // 8)), color=BLUE, alpha=0.8)
+    if result.target_ms:
+        axes.axvline(result.target_ms, color=ORANGE, linestyle="--", label="target")
+        axes.legend(frameon=False)
+    axes.set_xlabel("latency (ms)")
+    axes.set_ylabel("trials")
+    return figure
+
+
+def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _draw_front(axes: Axes, front: Sequence[Trial]) -> None:
+    if not front:
+        return
+    latencies, accuracies = _points(front)
+    bars = [
+        [t.measurement.latency.latency_ms - t.measurement.latency.low_ms for t in front if t.measurement.latency],
+        [t.measurement.latency.high_ms - t.measurement.latency.latency_ms for t in front if t.measurement.latency],
+    ]
+    axes.step(latencies, accuracies, where="post", color=BLUE, linewidth=1.2, alpha=0.7)
+    axes.errorbar(latencies, accuracies, xerr=bars, fmt="o", color=BLUE, markersize=6, capsize=2, elinewidth=1,
+                  label=f"Pareto front ({len(front)})")  # fmt: skip
+
+
+def _points(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
+    return [t.latency_ms or 0.0 for t in trials], [100 * (t.accuracy or 0.0) for t in trials]
+
+
+def _short(words: str) -> str:
+    return words if len(words) <= 60 else f"{words[:57]}..."

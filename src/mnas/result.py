@@ -1,0 +1,100 @@
+"""What a search leaves behind, for programs and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mnas.objective import Latency
+from mnas.pareto import pareto_front
+from mnas.space import Architecture
+from mnas.trial import Trial, TrialState
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many trials ended how. `distinct` networks were trained; the rest of COMPLETE came from the cache."""
+
+    trials: int
+    distinct: int
+    cached: int
+    infeasible: int
+    failed: int
+
+    @classmethod
+    def of(cls, trials: list[Trial]) -> Counts:
+        """The counts of these trials."""
+        fresh = [trial.state for trial in trials if not trial.cached]
+        return cls(
+            trials=len(trials),
+            distinct=fresh.count(TrialState.COMPLETE) + fresh.count(TrialState.STOPPED),
+            cached=len(trials) - len(fresh),
+            infeasible=fresh.count(TrialState.INFEASIBLE),
+            failed=fresh.count(TrialState.FAILED),
+        )
+
+
+@dataclass(frozen=True)
+class Final:
+    """One network of the final comparison: retrained with several seeds, measured once on the test split."""
+
+    label: str  # "trial 17" or "mnasnet-a1 x0.55"
+    architecture: Architecture
+    latency: Latency
+    accuracies: tuple[float, ...]  # fractions on the test split, one per seed
+    low: float  # 95 % binomial interval of their mean for `test_images`
+    high: float
+    test_images: int
+    is_winner: bool = False
+    is_reference: bool = False
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds."""
+        return fmean(self.accuracies)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The trials of a search, their front and their best, and where everything lies.
+
+    >>> result = mnas.search(...)                                      # doctest: +SKIP
+    >>> result.best.architecture.block_strings, result.best.accuracy   # doctest: +SKIP
+    """
+
+    name: str
+    folder: Path
+    target_ms: float
+    objective: Mapping[str, Any]  # the reward's name, exponents and caps
+    device: str  # the fingerprint that the latencies belong to
+    task: str  # what the accuracies are of
+    trials: tuple[Trial, ...]
+    finals: tuple[Final, ...] = ()
+    reach_ms: tuple[float, float] = (0.0, 0.0)  # latencies that the space was found to reach
+    seconds: float = 0.0  # of the search itself, final training apart
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def front(self) -> list[Trial]:
+        """The Pareto-optimal trials, by rising latency."""
+        return pareto_front(trial for trial in self.trials if _measured_on(trial, self.device))
+
+    @cached_property
+    def best(self) -> Trial | None:
+        """The trial of the highest reward; None when none was completed."""
+        complete = [t for t in self.trials if t.state is TrialState.COMPLETE and _measured_on(t, self.device)]
+        return max(complete, key=lambda trial: (trial.reward, -trial.number), default=None)
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many trials ended how."""
+        return Counts.of(list(self.trials))
+
+
+def _measured_on(trial: Trial, device: str) -> bool:
+    return trial.measurement.latency is not None and trial.measurement.latency.device == device

@@ -1,0 +1,273 @@
+"""A run, from its settings to its report: what `mnas search` and `mnas resume` do.
+
+plan -> run folder -> what the space can reach -> the loop -> the final comparison -> report
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mnas.config import Settings, parse_settings
+from mnas.errors import StorageError
+from mnas.evaluator import Evaluator
+from mnas.executors import Executor
+from mnas.final import FinalTask, compare
+from mnas.folder import load_result, stored_settings, versions, write_run_toml
+from mnas.loop import SearchLoop, Watch, progress
+from mnas.objective import Objective
+from mnas.pareto import pareto_front
+from mnas.plan import Plan, describe_objective, plan_from
+from mnas.reach import Reach, check_target, survey
+from mnas.report import write_report
+from mnas.result import SearchResult
+from mnas.storage import RunStorage
+from mnas.trial import Trial
+
+
+def search(
+    space: Any = "mnasnet",
+    *,
+    objective: Any = "soft",
+    device: Any = "cpu",
+    controller: Any = "ppo",
+    dataset: Any = "digits",
+    accuracy: Any = "proxy",
+    trials: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+    final: Mapping[str, Any] | None = None,
+    name: str = "search",
+    out: str | Path | None = None,
+    watch: Watch | None = None,
+) -> SearchResult:
+    """Search a network and return what was found; all of it also lies in the run folder.
+
+    Each part is a registered name ("mnasnet"), a name with settings ({"name": "mnasnet", "width": 0.35}) or
+    a ready object (a SearchSpace, Objective, Device, Controller, data set or AccuracyEstimator).
+
+        result = mnas.search(
+            space={"name": "mnasnet", "width": 0.35, "resolution": 32},
+            objective=mnas.WeightedProduct.soft(target_ms=0.4),
+            trials=60,
+        )
+        print(result.best.architecture)
+
+    Args:
+        space: what may be chosen.
+        objective: "soft", "hard", "absolute", settings as under [objective], or an Objective.
+        device: whose latency counts.
+        controller: what proposes.
+        dataset: images; None where `accuracy` needs none.
+        accuracy: what estimates accuracies.
+        trials: how many proposals.
+        seed: of everything random.
+        workers: processes that train, one thread each; None: one per core; 0: none, in this process.
+        final: settings as under [final]; {"top": 0} leaves the final comparison out.
+        name: of the run.
+        out: the run folder, by default runs/NAME-DATE. A run that lies there already goes on.
+        watch: called with a Progress after each step.
+
+    Raises:
+        SettingsError: something is unknown, impossible or out of reach.
+        StorageError: the run folder is broken, in use, or was begun with other settings.
+        DeviceError: the device went away and stayed away.
+    """
+    parts = {
+        "space": space, "device": device, "controller": controller, "dataset": dataset, "accuracy": accuracy,
+    }  # fmt: skip
+    named = {key: _part(value) for key, value in parts.items() if isinstance(value, (str, Mapping))}
+    given = {key: value for key, value in parts.items() if key not in named and value is not None}
+    if isinstance(objective, Objective):
+        given["objective"] = objective
+    else:
+        named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
+    data = {"name": name, "seed": seed, "trials": trials, **named}
+    data |= {"workers": workers} if workers is not None else {}
+    data |= {"final": dict(final)} if final is not None else {}
+    plan = plan_from(parse_settings(data, "mnas.search"), given)
+    return run_plan(plan, Path(out) if out else default_folder(name), watch or (lambda progress: None))
+
+
+def start(settings: Settings, folder: Path, watch: Watch) -> SearchResult:
+    """Run these settings in a folder; a run that lies there already goes on."""
+    return run_plan(plan_from(settings), folder, watch)
+
+
+def resume(
+    folder: Path, watch: Watch, trials: int | None = None, workers: int | None = None, remeasure: bool = False
+) -> SearchResult:
+    """Go on with a run as if it had never stopped; more `trials` extend it.
+
+    Raises:
+        StorageError: no run there, or it cannot go on here; the message says what to do.
+    """
+    settings = stored_settings(folder).changed(trials=trials, workers=workers)
+    return run_plan(plan_from(settings), folder, watch, remeasure)
+
+
+def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) -> SearchResult:
+    """Search, compare, report."""
+    if plan.target_ms is not None:
+        plan.objective(plan.target_ms)  # refused settings are refused before anything is written
+    with RunStorage.create(folder, plan.identity) as storage:
+        notes = _note_versions(storage)
+        _write_settings(folder, plan, storage.meta("target_ms"))
+        device_changed = _settle_device(storage, plan, remeasure)
+        executor = plan.executor()
+        try:
+            return _Run(plan, folder, storage, executor, watch, notes).run(device_changed)
+        finally:
+            executor.close()
+
+
+@dataclass
+class _Run:
+    """One run in progress, with its folder open for writing."""
+
+    plan: Plan
+    folder: Path
+    storage: RunStorage
+    executor: Executor
+    watch: Watch
+    notes: tuple[str, ...]
+
+    def run(self, device_changed: bool) -> SearchResult:
+        began = time.monotonic()
+        evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
+        reach = self._reach(evaluator)
+        target_ms = self._settle_target(reach)
+        evaluator.objective = self.plan.objective(target_ms)
+        self.storage.set_meta("objective", describe_objective(evaluator.objective))
+        _write_settings(self.folder, self.plan, target_ms)
+        if device_changed:
+            self._remeasure_front(evaluator)
+        SearchLoop(self.plan.controller, evaluator, self.storage, self.plan.trials, self.watch).run()
+        self._add_seconds(time.monotonic() - began)
+        result = load_result(self.folder, self.storage)
+        if self.plan.final.top and self.plan.dataset is not None:
+            task = FinalTask(self.plan.dataset, self.plan.final, self.folder / "final")
+            compare(result, task, evaluator, self.executor, self.storage, self._phase(result.trials))
+            result = load_result(self.folder, self.storage)
+        result = replace(result, notes=self.notes)
+        _write_winner(result)
+        write_report(result)
+        return result
+
+    def _evaluator(self, objective: Objective) -> Evaluator:
+        plan = self.plan
+        return Evaluator(plan.space, objective, plan.device, plan.estimator, self.executor, self.storage, plan.seed)
+
+    def _reach(self, evaluator: Evaluator) -> Reach:
+        show = self._phase(tuple(evaluator.trials.values()))
+        reach = survey(self.plan.space, evaluator.measure, self.plan.caps, self.plan.seed, show)
+        self.storage.set_meta("reach_ms", [reach.low_ms, reach.high_ms])
+        return reach
+
+    def _settle_target(self, reach: Reach) -> float:
+        """The target of this run: what it was begun with, else what is asked for, else the median."""
+        begun = self.storage.meta("target_ms")
+        wanted = self.plan.target_ms
+        if begun is not None:
+            if wanted is not None and wanted != begun:
+                raise StorageError(
+                    f"{self.folder} was begun with target_ms {begun}, not {wanted}; name another folder with --out"
+                )
+            return float(begun)
+        target_ms = wanted if wanted is not None else float(f"{reach.median_ms:.3g}")
+        check_target(target_ms, reach)
+        self.storage.set_meta("target_ms", target_ms)
+        return target_ms
+
+    def _remeasure_front(self, evaluator: Evaluator) -> None:
+        front = pareto_front(evaluator.trials.values())
+        show = self._phase(tuple(evaluator.trials.values()))
+        for index, trial in enumerate(front, start=1):
+            show(f"measuring the front again, {index} of {len(front)}")
+            evaluator.measure(trial.architecture)
+
+    def _phase(self, trials: tuple[Trial, ...]) -> Callable[[str], None]:
+        return lambda phase: self.watch(progress(trials, self.plan.trials, phase))
+
+    def _add_seconds(self, seconds: float) -> None:
+        self.storage.set_meta("seconds", (self.storage.meta("seconds") or 0.0) + seconds)
+
+
+def _write_winner(result: SearchResult) -> None:
+    """winner.txt, winner.json and winner.onnx: with trained weights if it was retrained, else with fresh ones."""
+    if result.best is None:
+        return
+    from mnas.export import save_onnx
+    from mnas.models import build_model
+
+    architecture, folder = result.best.architecture, result.folder
+    trained = folder / "final" / f"{architecture.id}.onnx"
+    document = {
+        "architecture": architecture.to_dict(),
+        "string": str(architecture),
+        "trial": result.best.to_dict(),
+        "weights": "trained" if trained.exists() else "untrained",
+    }
+    (folder / "winner.txt").write_text(f"{architecture}\n", encoding="utf-8")
+    (folder / "winner.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    if trained.exists():
+        shutil.copyfile(trained, folder / "winner.onnx")
+    else:
+        save_onnx(build_model(architecture, seed=0), folder / "winner.onnx")
+
+
+def default_folder(name: str) -> Path:
+    """runs/NAME-DATE, with a number behind it if that is taken."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    base = Path("runs") / f"{name}-{stamp}"
+    numbered = (base.with_name(f"{base.name}-{number}") for number in range(2, 1000))
+    return base if not base.exists() else next(path for path in numbered if not path.exists())
+
+
+def _part(value: Any) -> dict[str, Any]:
+    return {"name": value} if isinstance(value, str) else dict(value)
+
+
+def _settle_device(storage: RunStorage, plan: Plan, remeasure: bool) -> bool:
+    """Store whose latencies these are; True if the run moves to another device.
+
+    Raises:
+        StorageError: it would move, and nobody said that the front is to be measured again.
+    """
+    fingerprint = plan.device.info().fingerprint
+    known = storage.meta("device")
+    if known not in (None, fingerprint) and not remeasure:
+        raise StorageError(
+            f"{storage.path.parent} has latencies of another device.\n"
+            f"  the run:  {known}\n  here:     {fingerprint}\n"
+            f"Go on there, or measure its front again here: mnas resume {storage.path.parent} --remeasure"
+        )
+    storage.set_meta("device", fingerprint)
+    return known not in (None, fingerprint)
+
+
+def _note_versions(storage: RunStorage) -> tuple[str, ...]:
+    """Store this process' versions; a note for each that differs from those of the run's beginning."""
+    now = versions()
+    begun = storage.meta("versions")
+    if begun is None:
+        storage.set_meta("versions", now)
+        return ()
+    return tuple(
+        f"{name} was {begun.get(name)} when the run began and is {version} now"
+        for name, version in now.items()
+        if begun.get(name) != version
+    )
+
+
+def _write_settings(folder: Path, plan: Plan, target_ms: float | None) -> None:
+    settings = dict(plan.settings) | {"workers": plan.workers}
+    if target_ms is not None:
+        settings["objective"] = {**settings.get("objective", {}), "target_ms": target_ms}
+    write_run_toml(folder, settings, plan.device.info())

@@ -1,0 +1,196 @@
+"""Promises of the command line, kept by running it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mnas.config import preset_text
+
+MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
+
+
+def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    done = mnas("search", "simulated", "--trials", 30, "--seed", 3, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_search_leaves_everything_in_its_folder(run):
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "run.toml", "trials.sqlite", "report.html", "front.png", "winner.txt", "winner.json", "winner.onnx",
+    } <= names  # fmt: skip
+    settings = (run / "run.toml").read_text()
+    for line in ("seed = 3", "trials = 30", "target_ms = ", "torch = ", "device = ", "commit = "):
+        assert line in settings
+
+
+def test_front_has_what_scripts_rely_on(run):
+    front = json.loads(mnas("front", run, "--json").stdout)["trials"]
+    every = json.loads(mnas("front", run, "--all", "--json").stdout)["trials"]
+    assert [trial["number"] for trial in every] == list(range(30))
+    assert {trial["number"] for trial in front} < {trial["number"] for trial in every}
+    for trial in every:
+        assert {"number", "state", "architecture", "accuracy", "latency_ms", "reward"} <= trial.keys()
+
+
+def test_status_of_a_finished_run(run):
+    status = json.loads(mnas("status", run, "--json").stdout)
+    assert (status["phase"], status["total"], status["counts"]["trials"]) == ("finished", 30, 30)
+
+
+def test_resume_extends_a_finished_run(run, tmp_path):
+    mnas("search", "simulated", "--trials", 5, "--out", tmp_path / "run")
+    done = mnas("resume", tmp_path / "run", "--trials", 12, "--json")
+    assert json.loads(done.stdout)["counts"]["trials"] == 12
+
+
+def test_show_a_reference_a_block_string_and_a_trial(run):
+    shown = json.loads(mnas("show", "mnasnet-a1", "--json").stdout)
+    assert (shown["params"], shown["madds"]) == (3_887_038, 311_579_072)
+    again = json.loads(mnas("show", " ".join(shown["block_strings"]), "--json").stdout)
+    assert again["params"] == shown["params"]
+    best = json.loads(mnas("show", f"{run}:best", "--json").stdout)
+    assert best["architecture"] == (run / "winner.txt").read_text().strip()
+    assert json.loads(mnas("show", f"{run}:3", "--json").stdout)["params"] > 0
+    assert "ir_r3_k5_s2_e3_c40_se0.25" in mnas("show", "mnasnet-a1").stdout
+
+
+def test_show_a_space_prints_both_sizes():
+    shown = json.loads(mnas("show", "mnasnet", "--json").stdout)
+    assert shown["size"] == 432**7
+    assert shown["distinct_size"] < shown["size"]
+    assert len(shown["choices"]) == 42
+
+
+def test_measure_has_what_scripts_rely_on():
+    measured = json.loads(mnas("measure", "mnasnet-a1", "--device", "simulated", "--json").stdout)
+    low, high = measured["latency_ci_ms"]
+    assert low <= measured["latency_ms"] <= high
+
+
+def test_list_names_every_kind():
+    known = json.loads(mnas("list", "--json").stdout)
+    assert "ppo" in known["controllers"]
+    assert "cpu" in known["devices"]
+    assert "digits" in known["datasets"]
+    assert "quickstart" in known["presets"]
+    assert "mnasnet-a1" in known["models"]
+    assert json.loads(mnas("list", "spaces", "--json").stdout).keys() == {"spaces"}
+
+
+def test_init_writes_a_file_that_works_where_a_preset_does(tmp_path):
+    path = tmp_path / "mine.toml"
+    assert mnas("init", path, "--preset", "simulated").returncode == 0
+    assert path.read_text() == preset_text("simulated")
+    assert mnas("init", path).returncode == 2
+    done = mnas("search", path, "--trials", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").glob("simulated-*"))) == 1
+
+
+def test_a_device_can_be_a_settings_file(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text('[device]\nname = "simulated"\n')
+    assert mnas("measure", "mnasnet-b1", "--device", path, "--json").returncode == 0
+    path.write_text("[devise]\n")
+    wrong = mnas("measure", "mnasnet-b1", "--device", path)
+    assert (wrong.returncode, "should have a [device] table" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["search", "quickstrat"], 2, "did you mean 'quickstart'?"),
+        (["search", "nowhere/mine.toml"], 2, "there is no settings file"),
+        (["search", "simulated", "--target-ms", "0.001", "--out", "{tmp}/a"], 2, "out of reach"),
+        (["search", "simulated", "--device", "cpuu", "--out", "{tmp}/b"], 2, "did you mean 'cpu'?"),
+        (["search", "simulated", "--trials", "0"], 2, "trials"),
+        (["search"], 2, "Missing argument"),
+        (["serach", "simulated"], 2, "No such command"),
+        (["show", "mnasnet-a9"], 2, "did you mean 'mnasnet-a1'?"),
+        (["show", "ir_r3_k5_q2_c40"], 2, "'q2' in 'ir_r3_k5_q2_c40' is not understood"),
+        (["show", "nowhere:best"], 1, "is not a run folder"),
+        (["resume", "nowhere"], 1, "is not a run folder"),
+        (["front", "nowhere"], 1, "is not a run folder"),
+        (["status", "nowhere"], 1, "is not a run folder"),
+        (["list", "spacs"], 2, "did you mean 'spaces'?"),
+    ],
+)
+def test_a_mistake_gets_a_message_and_an_exit_code(tmp_path, arguments, code, said):
+    done = mnas(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments], cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in re.sub(r"\s+", " ", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_run_of_another_seed_is_refused(run):
+    done = mnas("search", "simulated", "--trials", 30, "--seed", 4, "--out", run)
+    assert done.returncode == 1
+    assert "seed: the run has 3, now it is 4" in done.stderr
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
+    slow = tmp_path / "slow.toml"
+    slow.write_text(preset_text("simulated").replace("\n[final]", "seconds = 0.05\n\n[final]"))
+    command = [*MNAS, "search", str(slow), "--trials", "200", "--out", str(tmp_path / "run"), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        time.sleep(0.3)
+        status = mnas("status", tmp_path / "run", "--json")
+        if status.returncode == 0 and json.loads(status.stdout)["counts"]["trials"] >= 5:
+            break
+    assert json.loads(status.stdout)["phase"] == "running"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"mnas resume {tmp_path / 'run'}" in re.sub(r"\s+", " ", stderr)
+    assert "Traceback" not in stderr
+    assert json.loads(mnas("status", tmp_path / "run", "--json").stdout)["phase"] == "stopped"
+
+
+def test_a_terminal_sees_live_progress(tmp_path):
+    """On a terminal the display shows trials, cached, best reward, front and time left."""
+    leader, follower = pty.openpty()
+    command = [*MNAS, "search", "simulated", "--trials", "40", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment) as process:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:
+                break
+        process.wait()
+    os.close(leader)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "40/40" in text
+    for word in ("trained", "cached", "infeasible", "failed", "best reward", "front", "left"):
+        assert word in text
+
+
+def test_help_explains_every_option():
+    for verb in ("search", "resume", "show", "front", "measure", "list", "status", "init"):
+        shown = mnas(verb, "--help")
+        assert shown.returncode == 0
+        for line in re.findall(r"^ +--[a-z-]+.*$", shown.stdout, re.MULTILINE):
+            assert len(line.split(None, 1)) == 2, line
