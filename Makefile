@@ -32,7 +32,7 @@ check: setup  ## lint and types
 	$(BIN)/mypy
 
 bench: setup  ## print every benchmark's table and JSON line
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 docs: setup  ## make the figures in docs/ again
 	$(BIN)/python docs/figures.py

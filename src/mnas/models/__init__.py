@@ -1,0 +1,43 @@
+"""Architecture -> torch module: the builder, the reference models and the weights of others.
+
+References are architectures without weights and need no torch; what needs it is loaded when first named.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mnas.models._padding import pads
+from mnas.models._reference import reference_architecture, reference_names
+
+if TYPE_CHECKING:
+    from mnas._torchvision import import_torchvision
+    from mnas.models._network import Network, build_model
+    from mnas.models._timm import load_timm
+    from mnas.models._torchvision_weights import load_torchvision
+
+__all__ = [
+    "Network",
+    "build_model",
+    "import_torchvision",
+    "load_timm",
+    "load_torchvision",
+    "pads",
+    "reference_architecture",
+    "reference_names",
+]
+
+_HOMES = {
+    "Network": "mnas.models._network",
+    "build_model": "mnas.models._network",
+    "import_torchvision": "mnas._torchvision",
+    "load_timm": "mnas.models._timm",
+    "load_torchvision": "mnas.models._torchvision_weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
