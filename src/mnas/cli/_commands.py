@@ -97,13 +97,17 @@ def measure(
     device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
     runtime: Annotated[str | None, typer.Option(help="The device's runtime, such as onnxruntime or torch.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads. Default: one, as in the paper.", min=1)] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Fresh processes to time in. Default: five, on devices that have them.", min=1)
+    ] = None,
     width: Annotated[float, typer.Option(help="Width multiplier, for reference models.", min=0.01)] = 1.0,
     resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
     json: AsJson = False,
 ) -> None:
     """Measure an architecture's latency, in several fresh processes."""
     architecture = _names.architecture(name, width, resolution)
-    latency = _names.device(device, runtime=runtime, threads=threads).measure(architecture)
+    options = {"runtime": runtime, "threads": threads, "processes": processes}
+    latency = _names.measuring_device(device, options).measure(architecture)
     _display.print_latency(name, architecture, latency, json)
 
 

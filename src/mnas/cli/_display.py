@@ -82,7 +82,8 @@ def print_result(result: SearchResult, as_json: bool) -> None:
         for sentence in verdict(result.finals):
             out.print(sentence, markup=False)
     if result.best is not None:
-        out.print(f"\nbest reward: trial {result.best.number}\n{result.best.architecture}", markup=False, soft_wrap=True)
+        out.print(f"\nbest reward: trial {result.best.number}")
+        out.print(str(result.best.architecture), markup=False, soft_wrap=True)
     out.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 

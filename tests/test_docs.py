@@ -1,0 +1,79 @@
+"""What the documentation says is so: its snippets run, and it names every key, verb, name and public object."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mnas
+from mnas import registry
+from mnas.config import FinalSettings, ObjectiveSettings, Settings, preset_names
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOT_RUN = "<!-- not run"  # in the line before a block, with the reason
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    pattern = rf"^((?:{NOT_RUN}[^\n]*\n)?)```{language}\n(.*?)^```"
+    found = re.findall(pattern, path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [block for not_run, block in found if not not_run]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "python")], ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(page, tmp_path):
+    """All blocks of a page, one after the other, in an empty folder."""
+    script = tmp_path / "page.py"
+    body = "\n".join(_blocks(page, "python"))
+    script.write_text(body, encoding="utf-8")
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_settings_key_is_documented():
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    keys = [*Settings.model_fields, *ObjectiveSettings.model_fields, *FinalSettings.model_fields]
+    given = {"dataset", "space", "seed"}  # by mnas itself
+    for kind in ("space", "controller", "device", "dataset", "accuracy"):
+        for name in registry.names(kind):
+            assert f"`{name}`" in text, name
+            keys += [option for option in registry.options(kind, name) if option not in given]
+    missing = [key for key in keys if f"`{key}`" not in text]
+    assert not missing
+
+
+def test_every_verb_preset_and_public_name_is_documented():
+    from mnas.cli import _commands
+
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    verbs = [command.name or command.callback.__name__ for command in _commands.app.registered_commands]
+    for verb in verbs:
+        assert f"mnas {verb}" in text, verb
+    for name in [*preset_names(), *mnas.__all__]:
+        assert name in text, name
+
+
+def _modules() -> list[str]:
+    return [info.name for info in pkgutil.walk_packages(mnas.__path__, "mnas.") if "_torchvision" not in info.name]
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_the_examples_in_docstrings_hold(name):
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
