@@ -109,7 +109,7 @@ def test_caps_name_what_is_exceeded() -> None:
     caps = Caps(max_latency_ms=79.5, max_params=2_999_999, max_madds=299e6, max_model_mb=11.9)
     assert caps.violations(measurement(0.5, 80)) == [
         "latency 80 ms is above the cap of 79.5 ms",
-        "parameters 3,000,000 is above the cap of 3,000,000",
+        "parameters 3,000,000 is above the cap of 2,999,999",
         "MAdds 300,000,000 is above the cap of 299,000,000",
         "model size 12 MB is above the cap of 11.9 MB",
     ]

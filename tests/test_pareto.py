@@ -90,7 +90,7 @@ def test_the_front_of_trials_leaves_out_what_did_not_complete_or_was_cached() ->
         trial(0, 30, 0.8),
         trial(1, 10, 0.5),
         trial(2, 20, 0.4),  # dominated
-        trial(3, 30, 0.8, cached=True),
+        trial(3, 29, 0.8, cached=True),
         trial(4, 5, 0.9, state=TrialState.STOPPED),
         trial(5, 5, 0.9, state=TrialState.INFEASIBLE, measurement=unmeasured),
         trial(6, 5, 0.9, state=TrialState.FAILED, measurement=unmeasured),

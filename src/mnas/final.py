@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mnas.accuracy import binomial_interval
+from mnas.accuracy import binomial_interval, retrain
 from mnas.config import FinalSettings
+from mnas.datasets import Dataset
 from mnas.errors import CandidateError
 from mnas.evaluator import Evaluator
 from mnas.executors import Executor
@@ -22,6 +23,7 @@ from mnas.objective import Latency
 from mnas.result import Final, SearchResult
 from mnas.space import Architecture, BlockSpace
 from mnas.storage import RunStorage
+from mnas.training import Recipe
 
 _WIDTHS = tuple(step / 20 for step in range(1, 61))  # 0.05 to 3
 
@@ -30,14 +32,15 @@ _WIDTHS = tuple(step / 20 for step in range(1, 61))  # 0.05 to 3
 class FinalTask:
     """One training of the comparison, run in a worker: train long, measure on the test split, keep the network."""
 
-    dataset: Any
+    dataset: Dataset
+    recipe: Recipe
     settings: FinalSettings
     folder: Path
 
     @property
     def task(self) -> str:
         """What its accuracies are of."""
-        return f"{self.dataset.name} test, {self.settings.epochs} epochs"
+        return f"{self.dataset.name} test at {self.dataset.resolution} px: {self.recipe}"
 
     def train(self, architecture: Architecture, seed: int) -> float:
         """Accuracy on the test split; the first seed's network is kept as final/ID.onnx.
@@ -45,10 +48,9 @@ class FinalTask:
         Raises:
             TrainingError: the training failed.
         """
-        from mnas.accuracy import retrain
         from mnas.export import save_onnx
 
-        trained = retrain(architecture, self.dataset, seed=seed, epochs=self.settings.epochs)
+        trained = retrain(architecture, self.dataset, self.recipe, seed)
         if seed == 0:
             save_onnx(trained.module, self.path(architecture))
         return float(trained.accuracy)

@@ -10,7 +10,7 @@ from typing import Any
 from mnas.errors import SettingsError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Wall time of one input on one named device, by the measuring protocol's robust estimate.
 
@@ -31,7 +31,7 @@ class Latency:
         return cls(**{**data, "samples_ms": tuple(data["samples_ms"])})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """All that is known of one candidate. Accuracy is a fraction; nothing stands without its device and task."""
 
@@ -79,14 +79,14 @@ class Caps:
     def violations(self, measurement: Measurement) -> list[str]:
         """Each limit that is exceeded, in words; what is not measured yet exceeds nothing."""
         values = (
-            ("latency", measurement.latency_ms, self.max_latency_ms, "ms"),
-            ("parameters", measurement.params, self.max_params, ""),
-            ("MAdds", measurement.madds, self.max_madds, ""),
-            ("model size", measurement.weight_bytes / 1e6, self.max_model_mb, "MB"),
+            ("latency", measurement.latency_ms, self.max_latency_ms, ",.6g", " ms"),
+            ("parameters", measurement.params, self.max_params, ",.0f", ""),
+            ("MAdds", measurement.madds, self.max_madds, ",.0f", ""),
+            ("model size", measurement.weight_bytes / 1e6, self.max_model_mb, ",.6g", " MB"),
         )
         return [
-            f"{name} {value:,.6g} {unit}".rstrip() + f" is above the cap of {limit:,.6g} {unit}".rstrip()
-            for name, value, limit, unit in values
+            f"{name} {value:{form}}{unit} is above the cap of {limit:{form}}{unit}"
+            for name, value, limit, form, unit in values
             if value is not None and limit is not None and value > limit
         ]
 

@@ -14,11 +14,11 @@ def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
     Tan et al. 2019, section 3: highest accuracy without more latency, or least latency without less accuracy.
     """
     complete = [t for t in trials if t.state is TrialState.COMPLETE and not t.cached]
-    points = [(t.measurement.latency.latency_ms, t.measurement.accuracy) for t in complete]  # type: ignore[union-attr]
+    points = ((t.measurement.latency.latency_ms, t.measurement.accuracy) for t in complete)  # type: ignore[union-attr]
     return [complete[i] for i in front_indices(points)]  # type: ignore[arg-type]
 
 
-def front_indices(points: Sequence[tuple[float, float]]) -> list[int]:
+def front_indices(points: Iterable[tuple[float, float]]) -> list[int]:
     """Indices of the (latency, accuracy) points on the front, by rising latency."""
     # A staircase kept up point by point: most points fall below it at once, so nothing is sorted.
     latencies: list[float] = []

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mnas.accuracy import ProxyTask
 from mnas.config import Settings, parse_settings
 from mnas.errors import StorageError
 from mnas.evaluator import Evaluator
@@ -151,8 +152,9 @@ class _Run:
         SearchLoop(self.plan.controller, evaluator, self.storage, self.plan.trials, self.watch).run()
         self._add_seconds(time.monotonic() - began)
         result = load_result(self.folder, self.storage)
-        if self.plan.final.top and self.plan.dataset is not None:
-            task = FinalTask(self.plan.dataset, self.plan.final, self.folder / "final")
+        if self.plan.final.top and isinstance(self.plan.estimator, ProxyTask):
+            recipe = replace(self.plan.estimator.recipe, epochs=self.plan.final.epochs)
+            task = FinalTask(self.plan.estimator.dataset, recipe, self.plan.final, self.folder / "final")
             compare(result, task, evaluator, self.executor, self.storage, self._phase(result.trials))
             result = load_result(self.folder, self.storage)
         result = replace(result, notes=self.notes)

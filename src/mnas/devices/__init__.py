@@ -1,6 +1,20 @@
 """Architecture -> latency, on the device that counts."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from mnas.devices._contract import Device, DeviceInfo
 from mnas.devices._simulated import SimulatedDevice
 
-__all__ = ["Device", "DeviceInfo", "SimulatedDevice"]
+if TYPE_CHECKING:
+    from mnas.devices._local import LocalDevice
+
+__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LocalDevice":  # needs torch
+        return importlib.import_module("mnas.devices._local").LocalDevice
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

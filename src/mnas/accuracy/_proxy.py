@@ -1,0 +1,119 @@
+"""The proxy task: a short training, and accuracy on images held out of the training split."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mnas.accuracy._contract import AccuracyEstimate
+from mnas.datasets import Dataset
+from mnas.errors import SettingsError
+from mnas.space import Architecture
+from mnas.training import Recipe
+
+if TYPE_CHECKING:
+    from mnas.models import Network
+
+
+class ProxyTask:
+    """Trains each architecture for a few epochs; its accuracy on the validation split is the estimate.
+
+        task = ProxyTask(DigitsDataset(resolution=16), epochs=5)
+        task.estimate(architecture, seed=17).accuracy      # a fraction
+
+    The paper trains 5 epochs of ImageNet (Tan et al. 2019, section 5). The other settings are those of
+    `Recipe`. `threads` are torch's while it trains: one, so that worker processes do not contend for cores.
+
+    Raises:
+        SettingsError: a setting is out of its range.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        epochs: int = Recipe.epochs,
+        batch: int = Recipe.batch,
+        learning_rate: float = Recipe.learning_rate,
+        warmup_epochs: float = Recipe.warmup_epochs,
+        weight_decay: float = Recipe.weight_decay,
+        label_smoothing: float = Recipe.label_smoothing,
+        dropout: float = Recipe.dropout,
+        ema: float = Recipe.ema,
+        shift: float = Recipe.shift,
+        mirror: bool = Recipe.mirror,
+        threads: int = 1,
+    ) -> None:
+        if threads < 1:
+            raise SettingsError(f"threads should be at least 1, got {threads}")
+        self.dataset = dataset
+        self.threads = threads
+        self.recipe = Recipe(
+            epochs=epochs,
+            batch=batch,
+            learning_rate=learning_rate,
+            warmup_epochs=warmup_epochs,
+            weight_decay=weight_decay,
+            label_smoothing=label_smoothing,
+            dropout=dropout,
+            ema=ema,
+            shift=shift,
+            mirror=mirror,
+        )
+
+    @property
+    def task(self) -> str:
+        """Data set, split, resolution and the whole recipe: what must be equal for accuracies to be compared."""
+        return f"{self.dataset.name} validation at {self.dataset.resolution} px: {self.recipe}"
+
+    def estimate(self, architecture: Architecture, seed: int) -> AccuracyEstimate:
+        """The accuracy after the last epoch, with the learning curve.
+
+        Raises:
+            TrainingError: it diverged or ran out of memory.
+        """
+        from mnas.models import build_model
+        from mnas.training import train
+
+        with _threads(self.threads):
+            module = build_model(architecture, dropout=self.recipe.dropout, seed=seed)
+            result = train(module, self.dataset, self.recipe, seed=seed)
+        assert result.accuracy is not None
+        return AccuracyEstimate(result.accuracy, result.curve, result.seconds)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A network trained once the search is over, and its accuracy on the test split."""
+
+    accuracy: float
+    module: Network
+
+
+def retrain(architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: int, threads: int = 1) -> Retrained:
+    """Train on the training and validation images together, and measure once on the test split.
+
+    Raises:
+        TrainingError: it diverged or ran out of memory.
+    """
+    from mnas.models import build_model
+    from mnas.training import evaluate, train
+
+    with _threads(threads):
+        module = build_model(architecture, dropout=recipe.dropout, seed=seed)
+        train(module, dataset, recipe, seed=seed, train_on="trainval", evaluate_on=None)
+        return Retrained(evaluate(module, dataset, "test"), module)
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Torch's threads, put back afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,62 @@
+"""Names -> labelled images, in a training, a search-validation and a test split.
+
+The search trains on "train" and compares on "validation", which is always held out of images meant for
+training. "test" is for the comparison at the end and nothing else. What needs torch is loaded when named.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from mnas.datasets._contract import Dataset, Images, Part
+from mnas.datasets._split import stratified_split
+
+if TYPE_CHECKING:
+    from mnas.datasets._array_dataset import ArrayDataset, Arrays
+    from mnas.datasets._cifar import CIFAR10Dataset, CIFAR100Dataset
+    from mnas.datasets._digits import DigitsDataset
+    from mnas.datasets._fashion_mnist import FashionMNISTDataset
+    from mnas.datasets._folder import FolderDataset
+    from mnas.datasets._imagenet import ImageNetDataset
+    from mnas.datasets._memory_images import MemoryImages
+    from mnas.datasets._npz import NpzDataset
+    from mnas.datasets._streamed_images import StreamedImages
+
+__all__ = [
+    "ArrayDataset",
+    "Arrays",
+    "CIFAR10Dataset",
+    "CIFAR100Dataset",
+    "Dataset",
+    "DigitsDataset",
+    "FashionMNISTDataset",
+    "FolderDataset",
+    "ImageNetDataset",
+    "Images",
+    "MemoryImages",
+    "NpzDataset",
+    "Part",
+    "StreamedImages",
+    "stratified_split",
+]
+
+_HEAVY = {
+    "ArrayDataset": "_array_dataset",
+    "Arrays": "_array_dataset",
+    "CIFAR10Dataset": "_cifar",
+    "CIFAR100Dataset": "_cifar",
+    "DigitsDataset": "_digits",
+    "FashionMNISTDataset": "_fashion_mnist",
+    "FolderDataset": "_folder",
+    "ImageNetDataset": "_imagenet",
+    "MemoryImages": "_memory_images",
+    "NpzDataset": "_npz",
+    "StreamedImages": "_streamed_images",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        return getattr(importlib.import_module(f"mnas.datasets.{_HEAVY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,68 @@
+"""Candidate: an architecture made ready to be timed, with what its outputs must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mnas.devices._timing import Stopwatch
+from mnas.devices.runtimes import Array, Runtime
+from mnas.errors import MeasurementError
+from mnas.models import build_model
+from mnas.space import Architecture
+
+_SEED = 0  # of weights and input: every network is measured on the same ones
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A converted network, an input for it and torch's outputs on that input."""
+
+    model: bytes
+    images: Array  # (1, channels, resolution, resolution)
+    expected: Array  # (1, classes)
+    conversion_seconds: float  # building the module, writing the model
+
+    @classmethod
+    def convert(cls, architecture: Architecture, runtime: Runtime) -> Candidate:
+        """The architecture with seeded weights, for a runtime."""
+        with Stopwatch() as watch, _one_thread():
+            network = build_model(architecture, seed=_SEED).eval()
+            model = runtime.convert(network)
+        shape = (1, architecture.input_channels, architecture.resolution, architecture.resolution)
+        images = np.random.default_rng(_SEED).standard_normal(shape, dtype=np.float32)
+        with _one_thread(), torch.inference_mode():
+            expected = network(torch.from_numpy(images)).numpy()
+        return cls(model, images, expected, watch.seconds)
+
+    def check(self, output: bytes, shape: Sequence[int], tolerance: float) -> float:
+        """The largest difference of an output from torch's, relative to the largest of torch's outputs.
+
+        Raises:
+            MeasurementError: it is above the tolerance: a wrong answer fast is a failure.
+        """
+        if tuple(shape) != self.expected.shape:
+            raise MeasurementError(f"the outputs have the shape {tuple(shape)}, torch's {self.expected.shape}")
+        scale = max(float(np.abs(self.expected).max()), float(np.finfo(np.float32).tiny))
+        difference = float(np.abs(np.frombuffer(output, np.float32).reshape(shape) - self.expected).max()) / scale
+        if not difference <= tolerance:  # a NaN is above every tolerance
+            raise MeasurementError(
+                f"the outputs are wrong: they differ from torch's by {difference:.1e} of the largest output, "
+                f"where at most {tolerance:.0e} is allowed. Measure with another runtime, or report the network"
+            )
+        return difference
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: on a busy machine several wait for each other, seconds for a small network."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,152 @@
+"""What every data set promises."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, get_args
+
+import pytest
+
+from mnas.datasets import Dataset, Part
+from mnas.testing._state import unchanged_global_state
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PICKLE_BYTES = 20_000  # a data set travels to other processes, its images do not
+
+
+class DatasetConformance:
+    """Tests for a data set: subclass it and give `make`. Every image is read, so give it a small one.
+
+    class TestMyDataset(DatasetConformance):
+        def make(self):
+            return MyDataset("tests/data/flowers", resolution=32)
+    """
+
+    batch = 16
+    duplicates = 0  # images that the data themselves hold in two splits
+
+    def make(self) -> Dataset:
+        """A new data set, equal each time."""
+        raise NotImplementedError("give make(self), which returns the data set to test")
+
+    def test_it_says_what_it_holds(self) -> None:
+        """A name, at least two classes named once, channels, resolution, and a mean and deviation per channel."""
+        dataset = self.make()
+        assert dataset.name
+        assert len(dataset.class_names) >= 2
+        assert len(set(dataset.class_names)) == len(dataset.class_names)
+        assert dataset.channels in (1, 3)
+        assert dataset.resolution >= 1
+        assert len(dataset.mean) == len(dataset.std) == dataset.channels
+        assert all(0 <= mean <= 1 for mean in dataset.mean)
+        assert all(0 < std <= 1 for std in dataset.std)
+        assert isinstance(dataset.mirrors, bool)
+
+    @pytest.mark.parametrize("part", get_args(Part))
+    def test_a_pass_in_order_gives_every_image_once(self, part: Part) -> None:
+        """uint8 pixels (n, channels, resolution, resolution) with the labels of `labels`, in full batches."""
+        dataset = self.make()
+        images = dataset.split(part)
+        sizes, labels = [], []
+        for pixels, some in images.batches(self.batch):
+            shape = (len(some), dataset.channels, dataset.resolution, dataset.resolution)
+            assert tuple(pixels.shape) == shape
+            assert str(pixels.dtype) == "torch.uint8"
+            assert str(some.dtype) == "torch.int64"
+            sizes.append(len(some))
+            labels += some.tolist()
+        assert labels == images.labels.tolist()
+        assert len(labels) == len(images) > 0
+        assert all(size == self.batch for size in sizes[:-1])
+
+    @pytest.mark.parametrize("part", get_args(Part))
+    def test_labels_are_indices_of_classes(self, part: Part) -> None:
+        """From 0 to one below the number of classes; training and validation images have every class."""
+        dataset = self.make()
+        labels = dataset.split(part).labels
+        classes = set(range(len(dataset.class_names)))
+        assert str(labels.dtype) == "torch.int64"
+        assert set(labels.tolist()) <= classes
+        if part != "test":
+            assert set(labels.tolist()) == classes
+
+    def test_a_shuffled_pass_follows_its_seed(self) -> None:
+        """The same seed gives the same batches, another others; a last batch that is not full is left out."""
+        images = self.make().split("train")
+        size = min(self.batch, max(1, len(images) // 2))
+        once, again, other = (self._batches(images.batches(size, seed)) for seed in (17, 17, 18))
+        assert once == again
+        assert once != other
+        assert len(once) == len(images) // size
+
+    def test_a_batch_larger_than_the_split_is_the_whole_split(self) -> None:
+        """In order and shuffled: one batch of all images."""
+        images = self.make().split("validation")
+        for seed in (None, 3):
+            [(pixels, labels)] = images.batches(len(images) + 7, seed)
+            assert len(pixels) == len(images)
+            assert Counter(labels.tolist()) == Counter(images.labels.tolist())
+
+    def test_splits_share_no_image(self) -> None:
+        """Train, validation and test are disjoint by their pixels; trainval is train and validation."""
+        counts = {part: self._image_counts(part) for part in get_args(Part)}
+        shared = (
+            (counts["train"] & counts["validation"])
+            + (counts["train"] & counts["test"])
+            + (counts["validation"] & counts["test"])
+        )
+        assert shared.total() <= self.duplicates
+        assert counts["trainval"] == counts["train"] + counts["validation"]
+
+    def test_splits_are_the_same_each_time(self) -> None:
+        """A second data set made alike, and one that was pickled, hold the same images in the same order."""
+        dataset = self.make()
+        copies = [self.make(), pickle.loads(pickle.dumps(dataset))]
+        for part in get_args(Part):
+            batches = self._batches(dataset.split(part).batches(self.batch))
+            for copy in copies:
+                assert self._batches(copy.split(part).batches(self.batch)) == batches
+
+    def test_it_is_small_when_pickled(self) -> None:
+        """Before and after its images are loaded: the other process loads its own."""
+        dataset = self.make()
+        assert len(pickle.dumps(dataset)) < _PICKLE_BYTES
+        dataset.split("train")
+        assert len(pickle.dumps(dataset)) < _PICKLE_BYTES
+
+    def test_global_state_is_left_alone(self) -> None:
+        """Passes, shuffled ones too, draw from no global generator."""
+        dataset = self.make()
+        images = dataset.split("train")
+        next(iter(images.batches(self.batch)))  # the first pass may load libraries
+        with unchanged_global_state():
+            list(images.batches(self.batch))
+            list(images.batches(self.batch, seed=1))
+
+    def test_pixels_are_not_constant(self) -> None:
+        """Images hold more than one value, and their mean is near the mean that the data set tells."""
+        dataset = self.make()
+        pixels = next(iter(dataset.split("train").batches(len(dataset.split("train")))))[0].double() / 255
+        assert float(pixels.std()) > 0
+        for channel, (mean, std) in enumerate(zip(dataset.mean, dataset.std, strict=True)):
+            # Data sets may tell the statistics of others (ImageNet's): within two deviations is near enough.
+            assert math.isclose(float(pixels[:, channel].mean()), mean, abs_tol=2 * std)
+
+    def _image_counts(self, part: Part) -> Counter[str]:
+        """How often each image occurs in a split, by a digest of its pixels."""
+        batches = self.make().split(part).batches(self.batch)
+        return Counter(digest for digests, _ in self._batches(batches) for digest in digests)
+
+    @staticmethod
+    def _batches(batches: Iterator[tuple[Tensor, Tensor]]) -> list[tuple[list[str], list[int]]]:
+        """Batches as what can be compared: digests of the images, and labels."""
+        return [
+            ([hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest() for image in pixels], labels.tolist())
+            for pixels, labels in batches
+        ]

@@ -1,0 +1,63 @@
+"""Running averages that are useful from the first step on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_WARM_UP = 10
+
+
+def new_share(step: int, final: float) -> float:
+    """The share of the newest value in a running average at a step, counted from 0.
+
+    TensorFlow's rule for a moving average that is told the step: 1 - (1 + step) / (10 + step), never below
+    the `final` share. The average so reaches over about the last ninth of all steps until it has become long.
+    """
+    return max(final, 1 - (1 + step) / (_WARM_UP + step))
+
+
+class WeightAverage:
+    """An exponential moving average of a vector; with a decay of 0 it is the vector itself."""
+
+    def __init__(self, vector: Tensor, decay: float) -> None:
+        self._vector = vector
+        self._final = 1 - decay
+        self.value = vector.clone() if decay else vector
+
+    def update(self, step: int) -> None:
+        """Take in the vector as it is now."""
+        if self.value is not self._vector:
+            self.value.lerp_(self._vector, new_share(step, self._final))
+
+
+class NormMomentum:
+    """Sets the momentum of batch norm's running statistics, step by step, and puts back what was there.
+
+    The official momentum of 0.99 forgets its start after some hundred steps. That is nothing in 400,000 steps
+    and longer than a whole proxy training, whose network would be evaluated with the statistics of its first
+    weights. So the share of the new batch begins large and falls to the module's own.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        norms = (child for child in module.modules() if isinstance(child, nn.modules.batchnorm._BatchNorm))
+        self._own = {norm: norm.momentum for norm in norms if norm.momentum is not None}
+
+    def set(self, step: int) -> None:
+        """For the step about to be taken, counted from 0."""
+        for norm, own in self._own.items():
+            norm.momentum = new_share(step, own)
+
+    def restore(self) -> None:
+        """The module's own again."""
+        for norm, own in self._own.items():
+            norm.momentum = own
+
+
+@torch.no_grad()
+def swap(one: Tensor, other: Tensor) -> None:
+    """Exchange the contents of two tensors of one shape."""
+    if one is not other:
+        kept = one.clone()
+        one.copy_(other)
+        other.copy_(kept)
