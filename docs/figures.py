@@ -1,7 +1,7 @@
 """Makes the figures of the documentation again: `python docs/figures.py [NAME ...]`.
 
-ppo_learns     docs/images/ppo_learns.png, about ten minutes on two cores
-ppo_settings   prints the table of PPO's settings in docs/controllers.md, about as long
+ppo_learns     docs/images/ppo_learns.png, five minutes of one core
+ppo_settings   prints the table of PPO's settings in docs/controllers.md, ten minutes of one core
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def plot_learning(rewards: dict[tuple[str, str], Any], path: Path) -> None:
             one = rewards[objective, name]
             draw_quartiles(row[0], WINDOW, moving_mean(one), name)
             draw_quartiles(row[1], 1, np.maximum.accumulate(one, axis=1), name)
-        row[0].set_ylabel("reward (accuracy as a fraction x latency factor)")
+        row[0].set_ylabel("reward (a fraction, no unit)")
         # The first trials of "best so far" would squeeze all that comes after.
         row[1].set_ylim(bottom=float(np.median(rewards[objective, "random"][:, :20].max(axis=1))) - 0.005)
         for axis in row:
@@ -117,7 +117,7 @@ def plot_learning(rewards: dict[tuple[str, str], Any], path: Path) -> None:
     for axis in axes[1]:
         axis.set_xlabel("trials (number)")
         axis.set_xlim(0, TRIALS)
-    axes[0, 0].legend(loc="lower right", frameon=False)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
@@ -165,7 +165,9 @@ FIGURES = {"ppo_learns": ppo_learns, "ppo_settings": ppo_settings}
 def main() -> None:
     """Make the figures that are named, or those that are files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*FIGURES, []], help="which (default: ppo_learns)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", choices=[*FIGURES, []], help="which (default: ppo_learns)"
+    )
     for name in parser.parse_args().names or ["ppo_learns"]:
         FIGURES[name]()
 

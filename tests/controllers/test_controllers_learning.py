@@ -29,16 +29,15 @@ def rewards(controller: Controller, trials: int, objective: Objective | None = N
     return told
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_ppo_learns(seed: int) -> None:
+def test_ppo_learns() -> None:
     """After 600 trials with the paper's settings, PPO's latest proposals are far better than random ones.
 
     The mean reward of 100 random trials is 0.774 with standard deviation 0.004; that of PPO's trials 500 to
     600, over twelve seeds, 0.858 with 0.003 (lowest 0.854). Halfway between, both errors (a controller that learns
     nothing passes, one that learns fails) are ten standard deviations away: below 10^-20.
     """
-    random_mean = statistics.mean(rewards(RandomSearch(SPACE, seed), 200))
-    ppo_mean = statistics.mean(rewards(PPO(SPACE, seed), 600)[-100:])
+    random_mean = statistics.mean(rewards(RandomSearch(SPACE, 0), 200))
+    ppo_mean = statistics.mean(rewards(PPO(SPACE, 0), 600)[-100:])
     assert ppo_mean - random_mean > 0.04
 
 

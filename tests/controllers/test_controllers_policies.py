@@ -57,16 +57,16 @@ def test_what_fails_becomes_less_probable(kind: Any, settings: dict[str, Any]) -
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
 def test_the_summary_tells_the_probabilities_of_the_proposals(kind: Any, settings: dict[str, Any]) -> None:
-    """Frequencies of 4,000 proposals are within six standard deviations of the probabilities told."""
+    """Frequencies of 1,000 proposals are within six standard deviations of the probabilities told."""
     controller = kind(SPACE, 1, **settings)
     for _ in range(5):
         controller.tell([told(t, sum(t) / 20) for t in controller.ask(20)])
-    proposals = controller.ask(4000)
+    proposals = controller.ask(1000)
     summary = controller.tell([told(t, 0.5) for t in proposals])
     for index, choice in enumerate(SPACE.choices):
         counts = Counter(tokens[index] for tokens in proposals)
         for option, p in enumerate(summary["probabilities"][choice.name]):
-            assert counts[option] / 4000 == pytest.approx(p, abs=6 * 0.5 / math.sqrt(4000))
+            assert counts[option] / 1000 == pytest.approx(p, abs=6 * 0.5 / math.sqrt(1000))
 
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
@@ -86,7 +86,7 @@ def test_the_entropy_weight_keeps_the_policy_open(kind: Any, settings: dict[str,
     entropies = []
     for weight in (0.0, 1.0):
         controller = kind(SPACE, 0, entropy_weight=weight, **quick(settings))
-        for _ in range(25):
+        for _ in range(15):
             summary = controller.tell([told(t, sum(t) / 20) for t in controller.ask(20)])
         entropies.append(summary["entropy"])
     assert entropies[1] > entropies[0] + 0.5
@@ -102,17 +102,19 @@ def test_the_baseline_is_a_moving_average_of_rewards(kind: Any, settings: dict[s
     assert second["baseline"] == pytest.approx(1 - 0.5 * 0.95**2)
 
 
-@pytest.mark.parametrize("kind", [PPO, lambda space, seed: Reinforce(space, seed, policy="recurrent")])
-def test_the_number_of_threads_changes_no_bit(kind: Any) -> None:
-    """The LSTM's gradients differ in their last bits between one thread and two, so the policy runs on one."""
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """Gradients of the embeddings differ in their last bits between one thread and two, so the policy runs on one.
+
+    With this learning rate, the entropy shows it from the third update on.
+    """
     space, threads = mnasnet_space(), torch.get_num_threads()
     courses = []
     for number in (1, 2):
         torch.set_num_threads(number)
         try:
-            controller = kind(space, 0)
+            controller = PPO(space, 0, learning_rate=0.01)
             course = []
-            for _ in range(4):
+            for _ in range(5):
                 proposals = controller.ask(20)
                 trials = [dataclasses.replace(TRIAL, tokens=t, reward=sum(t) / 100) for t in proposals]
                 course.append((proposals, controller.tell(trials)))
@@ -139,7 +141,7 @@ def test_clipping_bounds_a_step() -> None:
     """With many epochs on one batch, a small clip leaves the policy nearer to the old one than a large clip."""
     moved = []
     for clip in (0.01, 0.99):
-        controller = PPO(SPACE, 0, epochs=40, learning_rate=0.01, clip=clip)
+        controller = PPO(SPACE, 0, epochs=20, learning_rate=0.01, clip=clip)
         proposals = controller.ask(20)
         controller.tell([told(t, float(t[1])) for t in proposals])
         moved.append(probabilities(controller)["block1.kernel"][1])

@@ -2,7 +2,7 @@
 
 A policy is a torch module with `sample` and `forward`; what both controllers compute from it are functions.
 Everything runs on one CPU thread and from a generator of its own, so that a seed gives the same bits on
-every number of threads (measured: the gradients of an LSTM differ between one thread and two).
+every number of threads (measured: the embeddings' gradients differ between one thread and two).
 """
 
 from __future__ import annotations
