@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from mnas.trial import Trial, TrialState
+
+_T = TypeVar("_T")
 
 
 def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
@@ -13,18 +16,26 @@ def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
 
     Tan et al. 2019, section 3: highest accuracy without more latency, or least latency without less accuracy.
     """
-    complete = [t for t in trials if t.state is TrialState.COMPLETE and not t.cached]
-    points = ((t.measurement.latency.latency_ms, t.measurement.accuracy) for t in complete)  # type: ignore[union-attr]
-    return [complete[i] for i in front_indices(points)]  # type: ignore[arg-type]
+    return _staircase(
+        (trial.measurement.latency.latency_ms, trial.measurement.accuracy, trial)  # type: ignore[union-attr, misc]
+        for trial in trials
+        if trial.state is TrialState.COMPLETE and not trial.cached
+    )
 
 
 def front_indices(points: Iterable[tuple[float, float]]) -> list[int]:
     """Indices of the (latency, accuracy) points on the front, by rising latency."""
-    # A staircase kept up point by point: most points fall below it at once, so nothing is sorted.
+    return _staircase((latency, accuracy, index) for index, (latency, accuracy) in enumerate(points))
+
+
+def _staircase(points: Iterable[tuple[float, float, _T]]) -> list[_T]:
+    """What stands behind (latency, accuracy) in the points on the front, by rising latency."""
+    # Kept up point by point and in one pass: most points fall below it at once, so nothing is sorted, and
+    # reading thousands of trials from memory is what takes the time.
     latencies: list[float] = []
     accuracies: list[float] = []
-    front: list[int] = []
-    for index, (latency, accuracy) in enumerate(points):
+    front: list[_T] = []
+    for latency, accuracy, item in points:
         place = bisect_right(latencies, latency)
         if place and accuracies[place - 1] >= accuracy:
             continue
@@ -32,7 +43,7 @@ def front_indices(points: Iterable[tuple[float, float]]) -> list[int]:
         end = bisect_right(accuracies, accuracy, lo=start)
         latencies[start:end] = [latency]
         accuracies[start:end] = [accuracy]
-        front[start:end] = [index]
+        front[start:end] = [item]
     return front
 
 

@@ -5,11 +5,15 @@ from mnas.testing import SpaceConformance
 
 
 class TestMnasnet(SpaceConformance):
+    samples = 15
+
     def make(self) -> SearchSpace:
         return mnasnet_space()
 
 
 class TestMnasnetForSmallImages(SpaceConformance):
+    samples = 5
+
     def make(self) -> SearchSpace:
         return mnasnet_space(0.35, 32, (1, 1, 2, 2, 1, 2, 1), stem_stride=1, head_filters=256, classes=10)
 

@@ -12,7 +12,7 @@ B1 = """ds_k3_c16_noskip ir_r3_k3_s2_e3_c24 ir_r3_k5_s2_e3_c40 ir_r3_k5_s2_e6_c8
         ir_k3_e6_c320_noskip"""
 SMALL = """stem_k3_s2_c8 ds_k3_c8_noskip ir_k3_s2_e3_c16 ir_r2_k3_s2_e6_c16 ir_r4_k5_s2_e6_c32_se0.25
            ir_r3_k3_e6_c32_se0.25 ir_r3_k5_s2_e6_c88_se0.25 ir_k3_e6_c144"""
-# torchvision's mnasnet0_5, whose counts PAPER tables give for B1 x0.5.
+# B1 with width multiplier 0.5: torchvision's mnasnet0_5.
 B1_HALF = """stem_k3_s2_c16 ds_k3_c8_noskip ir_r3_k3_s2_e3_c16 ir_r3_k5_s2_e3_c24 ir_r3_k5_s2_e6_c40 ir_r2_k3_e6_c48
              ir_r4_k5_s2_e6_c96 ir_k3_e6_c160_noskip"""
 

@@ -45,7 +45,7 @@ def test_the_sizes_of_the_papers_spaces() -> None:
     assert mnasnet_space().size() == 432**7
     assert [len(choice.options) for choice in mnasnet_space().choices] == [4, 2, 2, 3, 3, 3] * 7
     assert mnasnet_layerwise_space().size() == 144**24 * 2**12
-    assert mnasnet_layerwise_space().distinct_size() > mnasnet_space().distinct_size()
+    assert mnasnet_layerwise_space().distinct_size() > 10**44
 
 
 @given(st.data())

@@ -16,7 +16,7 @@ CLASSES = ("daisy", "rose", "tulip")
 
 class TestDigits(DatasetConformance):
     def make(self) -> Dataset:
-        return DigitsDataset(resolution=16)
+        return DigitsDataset(resolution=8)
 
 
 class TestNpz(DatasetConformance):

@@ -35,7 +35,7 @@ class ProxyTask:
         dataset: Dataset,
         epochs: int = Recipe.epochs,
         batch: int = Recipe.batch,
-        learning_rate: float = Recipe.learning_rate,
+        learning_rate: float | None = Recipe.learning_rate,
         warmup_epochs: float = Recipe.warmup_epochs,
         weight_decay: float = Recipe.weight_decay,
         label_smoothing: float = Recipe.label_smoothing,
@@ -72,10 +72,12 @@ class ProxyTask:
 
         Raises:
             TrainingError: it diverged or ran out of memory.
+            SettingsError: the architecture is not for images like the data set's.
         """
         from mnas.models import build_model
         from mnas.training import train
 
+        _check_fit(architecture, self.dataset)
         with _threads(self.threads):
             module = build_model(architecture, dropout=self.recipe.dropout, seed=seed)
             result = train(module, self.dataset, self.recipe, seed=seed)
@@ -94,16 +96,36 @@ class Retrained:
 def retrain(architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: int, threads: int = 1) -> Retrained:
     """Train on the training and validation images together, and measure once on the test split.
 
+    As in the paper, whose final trainings take all of ImageNet's training images: what the search held out
+    has done its work by then.
+
     Raises:
         TrainingError: it diverged or ran out of memory.
+        SettingsError: the architecture is not for images like the data set's.
     """
     from mnas.models import build_model
     from mnas.training import evaluate, train
 
+    _check_fit(architecture, dataset)
     with _threads(threads):
         module = build_model(architecture, dropout=recipe.dropout, seed=seed)
         train(module, dataset, recipe, seed=seed, train_on="trainval", evaluate_on=None)
         return Retrained(evaluate(module, dataset, "test"), module)
+
+
+def _check_fit(architecture: Architecture, dataset: Dataset) -> None:
+    """Counts and latencies are those of an input; accuracies should be of the same one."""
+    wanted = {
+        "resolution": (architecture.resolution, dataset.resolution),
+        "input channels": (architecture.input_channels, dataset.channels),
+        "classes": (architecture.head.classes, len(dataset.class_names)),
+    }
+    differing = [f"{name} {ours}, not {theirs}" for name, (ours, theirs) in wanted.items() if ours != theirs]
+    if differing:
+        raise SettingsError(
+            f"the architecture does not fit data set {dataset.name!r}: it has {'; '.join(differing)}. "
+            "Set the space's resolution, input_channels and classes to the data set's"
+        )
 
 
 @contextlib.contextmanager

@@ -33,6 +33,6 @@ class BrokenImages:
             named = "\n".join(f"  {file}: {why}" for file, why in list(self.reasons.items())[:_NAMED])
             raise SettingsError(
                 f"{len(self.reasons)} of the {self._files} images in {self._folder}, as far as they were read, are "
-                f"broken: more than max_broken = {self._limit:g} allows. Repair or remove them, or raise max_broken:\n"
-                f"{named}"
+                f"broken: more than max_broken = {self._limit:g} allows. "
+                f"Repair or remove them, or raise max_broken:\n{named}"
             )

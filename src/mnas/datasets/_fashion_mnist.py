@@ -31,5 +31,5 @@ class FashionMNISTDataset(ArrayDataset):
     def load(self) -> Arrays:
         """The images, read or downloaded."""
         if self.path is not None and Path(self.path).suffix == ".npz":
-            return read_npz(Path(self.path), _NAMES)
+            return read_npz(Path(self.path).expanduser(), _NAMES)
         return load_vision("FashionMNIST", self.path)

@@ -72,7 +72,7 @@ class FolderDataset:
     @property
     def name(self) -> str:
         """The folder's."""
-        return Path(self.path).resolve().name
+        return Path(self.path).expanduser().resolve().name
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class FolderDataset:
 
     def tree(self) -> Tree:
         """The files of each split."""
-        return read_tree(Path(self.path), self.validation, self.test, self.split_seed)
+        return read_tree(Path(self.path).expanduser(), self.validation, self.test, self.split_seed)
 
 
 # Kept per process and outside the data set, so that a data set is pickled without its images.

@@ -26,6 +26,6 @@ class ImageNetDataset(FolderDataset):
 
     def tree(self) -> Tree:
         """train/ and val/, as ImageNet has them."""
-        path = Path(self.path)
+        path = Path(self.path).expanduser()
         check_folder(path)
         return tree_with_test(path / "train", path / "val", self.validation, self.split_seed)

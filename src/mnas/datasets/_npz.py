@@ -36,7 +36,7 @@ class NpzDataset(ArrayDataset):
 
     def load(self) -> Arrays:
         """The file's arrays."""
-        return read_npz(Path(self.path))
+        return read_npz(Path(self.path).expanduser())
 
 
 def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> Arrays:
@@ -51,7 +51,7 @@ def read_npz(path: Path, class_names: tuple[str, ...] | None = None) -> Arrays:
         came = ", ".join(sorted(arrays)) or "nothing"
         raise SettingsError(f"{path} should hold {', '.join(_KEYS)}; {', '.join(missing)} missing, it holds {came}")
     y_train, y_test = (_flat(arrays[key]) for key in ("y_train", "y_test"))
-    names = class_names or _class_names(arrays, y_train, y_test)
+    names = class_names or _class_names(path, arrays, y_train, y_test)
     return Arrays(arrays["x_train"], y_train, arrays["x_test"], y_test, names, str(path))
 
 
@@ -69,10 +69,17 @@ def _flat(labels: NDArray[Any]) -> NDArray[Any]:
     return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
-def _class_names(arrays: dict[str, NDArray[Any]], y_train: NDArray[Any], y_test: NDArray[Any]) -> tuple[str, ...]:
+def _class_names(
+    path: Path, arrays: dict[str, NDArray[Any]], y_train: NDArray[Any], y_test: NDArray[Any]
+) -> tuple[str, ...]:
     if "class_names" in arrays:
         return tuple(str(name) for name in arrays["class_names"])
-    whole = all(np.issubdtype(labels.dtype, np.integer) and labels.size for labels in (y_train, y_test))
-    # Labels of another type are refused by Arrays, with the type named.
-    count = int(max(y_train.max(), y_test.max())) + 1 if whole else 2
+    if not all(np.issubdtype(labels.dtype, np.integer) and labels.size for labels in (y_train, y_test)):
+        return ("0", "1")  # Arrays refuses such labels, and says why
+    count = int(max(y_train.max(), y_test.max())) + 1
+    if count > len(y_train):
+        raise SettingsError(
+            f"{path}: labels should run from 0 to the number of classes less one; the largest is {count - 1}, "
+            f"for {len(y_train)} training images"
+        )
     return tuple(str(index) for index in range(count))

@@ -37,9 +37,9 @@ def cache_folder() -> Path:
 
 
 def _read(factory: Any, name: str, path: str | Path | None, is_train: bool) -> Any:
-    if path is not None and not Path(path).is_dir():
+    folder = Path(path).expanduser() if path is not None else cache_folder()
+    if path is not None and not folder.is_dir():
         raise SettingsError(f"there is no folder {path}; {name} in torchvision's layout is expected there")
-    folder = Path(path) if path is not None else cache_folder()
     try:
         # torchvision reports a download on standard output, which belongs to results.
         with contextlib.redirect_stdout(sys.stderr):

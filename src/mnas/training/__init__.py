@@ -9,14 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mnas.training._recipe import Recipe
-from mnas.training._schedule import learning_rate
+from mnas.training._schedule import learning_rate, peak_learning_rate
 
 if TYPE_CHECKING:
     from mnas.training._evaluate import evaluate
     from mnas.training._rmsprop_tf import RMSpropTF
     from mnas.training._train import TrainingResult, train
 
-__all__ = ["RMSpropTF", "Recipe", "TrainingResult", "evaluate", "learning_rate", "train"]
+__all__ = ["RMSpropTF", "Recipe", "TrainingResult", "evaluate", "learning_rate", "peak_learning_rate", "train"]
 
 _HEAVY = {
     "RMSpropTF": "_rmsprop_tf",

@@ -5,20 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-_WARM_UP = 10
-
-
-def new_share(step: int, final: float) -> float:
-    """The share of the newest value in a running average at a step, counted from 0.
-
-    TensorFlow's rule for a moving average that is told the step: 1 - (1 + step) / (10 + step), never below
-    the `final` share. The average so reaches over about the last ninth of all steps until it has become long.
-    """
-    return max(final, 1 - (1 + step) / (_WARM_UP + step))
+_WEIGHTS_WARM_UP = 10
+_NORMS_WARM_UP = 50
 
 
 class WeightAverage:
-    """An exponential moving average of a vector; with a decay of 0 it is the vector itself."""
+    """An exponential moving average of a vector; with a decay of 0 it is the vector itself.
+
+    Its decay is TensorFlow's for an average that is told the step: at most (1 + step) / (10 + step), so that
+    it reaches over about the last ninth of all steps until it has become as long as `decay` says.
+    """
 
     def __init__(self, vector: Tensor, decay: float) -> None:
         self._vector = vector
@@ -28,7 +24,7 @@ class WeightAverage:
     def update(self, step: int) -> None:
         """Take in the vector as it is now."""
         if self.value is not self._vector:
-            self.value.lerp_(self._vector, new_share(step, self._final))
+            self.value.lerp_(self._vector, max(self._final, 1 - (1 + step) / (_WEIGHTS_WARM_UP + step)))
 
 
 class NormMomentum:
@@ -36,7 +32,8 @@ class NormMomentum:
 
     The official momentum of 0.99 forgets its start after some hundred steps. That is nothing in 400,000 steps
     and longer than a whole proxy training, whose network would be evaluated with the statistics of its first
-    weights. So the share of the new batch begins large and falls to the module's own.
+    weights. So the share of the new batch begins at one and falls to the module's own. (Shares that fall more
+    quickly, as the weights' average has them, left early epochs at the accuracy of a guess.)
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -46,7 +43,7 @@ class NormMomentum:
     def set(self, step: int) -> None:
         """For the step about to be taken, counted from 0."""
         for norm, own in self._own.items():
-            norm.momentum = new_share(step, own)
+            norm.momentum = max(own, _NORMS_WARM_UP / (_NORMS_WARM_UP + step))
 
     def restore(self) -> None:
         """The module's own again."""

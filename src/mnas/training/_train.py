@@ -20,7 +20,7 @@ from mnas.training._evaluate import Normalize, evaluate
 from mnas.training._flat_parameters import FlatParameters
 from mnas.training._recipe import Recipe
 from mnas.training._rmsprop_tf import RMSpropTF
-from mnas.training._schedule import learning_rate
+from mnas.training._schedule import learning_rate, peak_learning_rate
 
 # Times the loss of a guess. A training that got there does not come back within its epochs.
 _DIVERGED = 1000.0
@@ -80,6 +80,7 @@ class _Run:
         self.normalize = Normalize(dataset)
         self.shift = 0 if self.images.is_cropped else round(recipe.shift * dataset.resolution)
         self.generator = torch.Generator().manual_seed(seed)
+        self._peak = peak_learning_rate(recipe, recipe.epochs * self.steps_per_epoch)
         self.step = 0
         self.images_seen = 0
         self.losses: list[float] = []
@@ -93,7 +94,7 @@ class _Run:
             {"params": [self.flat.decayed], "weight_decay": self.recipe.weight_decay},
             {"params": [self.flat.plain]},
         ]
-        self.optimizer = RMSpropTF(groups, self.recipe.learning_rate)
+        self.optimizer = RMSpropTF(groups, lr=0.0)  # set before each step
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -140,7 +141,7 @@ class _Run:
         where = f"epoch {epoch}, step {self.step - (epoch - 1) * self.steps_per_epoch + 1} of {self.steps_per_epoch}"
         raise TrainingError(
             f"training diverged in {where}: the loss is {loss:.3g} (a guess has {math.log(classes):.3g}); "
-            f"learning rate {self.recipe.learning_rate:g} may be too high for this network"
+            f"a peak learning rate of {self._peak:.3g} may be too high for this network"
         )
 
 
