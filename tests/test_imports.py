@@ -17,6 +17,7 @@ FLOORS = [
     {"objective"},
     {"trial"},
     {"pareto"},
+    {"surrogates"},
     set(LEAVES),
     {"evaluator", "result"},
     {"loop", "reach"},

@@ -31,12 +31,13 @@ _VERSIONED = ("mnas", "torch", "onnxruntime", "onnx", "numpy")
 _OWN_TABLES = ("run", "versions")  # of run.toml; the rest are settings
 
 
-def load_result(folder: Path, storage: RunStorage | None = None) -> SearchResult:
+def load_result(folder: str | Path, storage: RunStorage | None = None) -> SearchResult:
     """The result of a run as it stands in its folder, finished or not.
 
     Raises:
         StorageError: there is no run, or it is damaged.
     """
+    folder = Path(folder)
     if storage is None:
         with RunStorage.read(folder) as opened:
             return load_result(folder, opened)

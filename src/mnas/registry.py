@@ -26,6 +26,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "mnasnet": "mnas.space:mnasnet_space",
         "mnasnet-layerwise": "mnas.space:mnasnet_layerwise_space",
         "blocks": "mnas.space:described_space",
+        "accel-nasbench": "mnas.space:accel_nasbench_space",
     },
     "controller": {
         "ppo": "mnas.controllers:PPO",
@@ -36,6 +37,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "device": {
         "cpu": "mnas.devices:LocalDevice",
         "simulated": "mnas.devices:SimulatedDevice",
+        "accel-nasbench": "mnas.devices:SurrogateDevice",
     },
     "dataset": {
         "digits": "mnas.datasets:DigitsDataset",
@@ -49,6 +51,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "accuracy": {
         "proxy": "mnas.accuracy:ProxyTask",
         "simulated": "mnas.accuracy:SimulatedAccuracy",
+        "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
 }
 _GROUPS: Mapping[Kind, str] = {

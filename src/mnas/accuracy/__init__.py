@@ -1,9 +1,17 @@
 """Architecture -> accuracy, in minutes where the full training takes days."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from mnas.accuracy._contract import AccuracyEstimate, AccuracyEstimator
 from mnas.accuracy._interval import binomial_interval
 from mnas.accuracy._proxy import ProxyTask, Retrained, retrain
 from mnas.accuracy._simulated import SimulatedAccuracy
+
+if TYPE_CHECKING:
+    from mnas.accuracy._surrogate import SurrogateAccuracy
 
 __all__ = [
     "AccuracyEstimate",
@@ -11,6 +19,13 @@ __all__ = [
     "ProxyTask",
     "Retrained",
     "SimulatedAccuracy",
+    "SurrogateAccuracy",
     "binomial_interval",
     "retrain",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SurrogateAccuracy":  # needs numpy
+        return importlib.import_module("mnas.accuracy._surrogate").SurrogateAccuracy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,11 +10,14 @@ from mnas.devices._simulated import SimulatedDevice
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
+    from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice"]
+__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SurrogateDevice"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "LocalDevice":  # needs torch
         return importlib.import_module("mnas.devices._local").LocalDevice
+    if name == "SurrogateDevice":  # needs numpy
+        return importlib.import_module("mnas.devices._surrogate").SurrogateDevice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

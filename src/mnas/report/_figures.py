@@ -33,7 +33,7 @@ def front_figure(result: SearchResult) -> Figure:
         axes.scatter(*_points([result.best]), marker="*", s=170, color=ORANGE, edgecolors="black", zorder=5,
                      label=f"best reward (trial {result.best.number})")  # fmt: skip
     axes.set_xlabel(f"latency (ms), {_short(result.device)}")
-    axes.set_ylabel(f"accuracy (%), {_short(result.task)}")
+    axes.set_ylabel(f"accuracy (%), {_short(result.task.partition(':')[0])}")
     axes.set_title(f"{result.name}: {result.counts.trials} trials, {len(result.front)} on the Pareto front")
     axes.legend(loc="lower right", frameon=False)
     return figure

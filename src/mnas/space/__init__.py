@@ -4,6 +4,7 @@ This floor imports the standard library alone: architectures can be read, printe
 a machine without torch.
 """
 
+from mnas.space._accel_nasbench import accel_nasbench_row, accel_nasbench_space, accel_nasbench_tokens
 from mnas.space._architecture import Activation, Architecture, Block, Head, Layer, Op, Padding, Skip, Stem
 from mnas.space._block_space import BlockChoices, BlockSpace, described_space
 from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
@@ -27,6 +28,9 @@ __all__ = [
     "Skip",
     "Stem",
     "Tokens",
+    "accel_nasbench_row",
+    "accel_nasbench_space",
+    "accel_nasbench_tokens",
     "count_madds",
     "count_params",
     "count_rows",
