@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# One process per core with one thread each: in small tests, threads of torch only wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 .PHONY: help setup search test test-slow check bench docs clean
 
@@ -21,10 +23,10 @@ search: setup  ## search a network for this machine's CPU on handwritten digits 
 	$(BIN)/mnas search quickstart
 
 test: setup  ## pass the quick tests (under five minutes on two cores)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: setup  ## pass the slow tests (under forty minutes)
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 check: setup  ## lint and types
 	$(BIN)/ruff check .
