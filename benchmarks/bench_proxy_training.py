@@ -1,6 +1,6 @@
 """Proxy training: images per second of our two workers beside one plain PyTorch loop, and where the time goes.
 
-    python benchmarks/bench_proxy_training.py                       # both parts, some four minutes
+    python benchmarks/bench_proxy_training.py                       # both parts, five to ten minutes
     python benchmarks/bench_proxy_training.py --networks 1 --rounds 1
 
 Every way trains the same networks of the quickstart space on the same digits with the same batch and kind of

@@ -24,6 +24,7 @@ from mnas.errors import (
 )
 from mnas.folder import load_result
 from mnas.objective import Caps, Latency, WeightedProduct
+from mnas.run import resume
 from mnas.space import Architecture
 from mnas.storage import RunStorage
 from mnas.trial import TrialState
@@ -224,6 +225,7 @@ def test_a_measurement_is_stored_when_it_is_made(simulate, tmp_path):
         ({"controller": {"name": "evolution", "batch": 5}}, 'controller.name: the run has "ppo"'),
         ({"controller": {"name": "ppo", "batch": 4}}, "controller.batch: the run has 5, now it is 4"),
         ({"objective": "hard"}, "objective.alpha: the run has -0.07, now it is 0.0"),
+        ({"dataset": {"name": "digits", "split_seed": 1}}, "dataset.split_seed: the run has null, now it is 1"),
     ],
 )
 def test_a_run_folder_of_something_else_is_refused_with_the_difference_named(simulate, change, named):
@@ -231,6 +233,19 @@ def test_a_run_folder_of_something_else_is_refused_with_the_difference_named(sim
     with pytest.raises(StorageError) as refused:
         simulate(**change)
     assert named in str(refused.value)
+
+
+def test_a_run_with_parts_from_python_goes_on_there_and_says_so_elsewhere(simulate, counting_accuracy):
+    first = simulate(accuracy=counting_accuracy, objective=WeightedProduct.hard(20.0, Caps(max_params=5e6)))
+    with pytest.raises(SettingsError, match=r"accuracy of this search is an object of .*CountingAccuracy"):
+        resume(first.folder, lambda progress: None, trials=25)
+    again = {"accuracy": counting_accuracy, "objective": WeightedProduct.hard(20.0, Caps(max_params=5e6))}
+    assert len(simulate(**again, trials=25).trials) == 25
+
+
+def test_an_objective_from_python_is_settings_like_any_other(simulate):
+    first = simulate(objective=WeightedProduct.hard(20.0, Caps(max_params=5e6)))
+    assert len(resume(first.folder, lambda progress: None, trials=25).trials) == 25
 
 
 def test_another_target_is_refused(simulate):

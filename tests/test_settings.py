@@ -25,7 +25,7 @@ def test_a_preset_is_a_settings_file(name, tmp_path):
 def test_a_preset_makes_a_plan(name):
     plan = plan_from(load_settings(name))
     assert plan.space.size() > 1
-    assert len(plan.controller.ask(2)) == 2
+    assert len(plan.controller(plan.objective(1.0)).ask(2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,11 @@ def test_a_wrong_settings_file_says_what_is_wrong(tmp_path, text, said):
     assert str(path) in str(wrong.value)
 
 
+DIGITS = {"dataset": {"name": "digits", "resolution": 8}, "space": {"name": "mnasnet", "resolution": 8}} | {
+    "accuracy": {"name": "proxy"}
+}
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
@@ -62,6 +67,9 @@ def test_a_wrong_settings_file_says_what_is_wrong(tmp_path, text, said):
         ({"dataset": {"name": "digit"}}, "unknown dataset 'digit': did you mean 'digits'?"),
         ({"objective": {"reward": "soft", "beta": -1.0}}, "has fixed exponents"),
         ({"objective": {"reward": "absolute", "alpha": -1.0}}, "has no alpha"),
+        (DIGITS | {"accuracy": {"name": "proxy", "warmup_epochs": 4}, "final": {"epochs": 2}}, "final comparison"),
+        (DIGITS | {"space": {"name": "mnasnet", "resolution": 16}}, "resolution 16, not 8"),
+        ({"controller": {"name": "ppo", "seed": 3}}, "unknown key for controller 'ppo': 'seed'"),
     ],
 )
 def test_a_part_that_is_unknown_or_impossible_is_refused_before_the_start(part, said):
@@ -137,7 +145,8 @@ def test_a_part_of_another_package_is_found_by_its_entry_point(monkeypatch):
         "device": {"name": "simulated"},
         "accuracy": {"name": "simulated"},
     }
-    assert type(plan_from(parse_settings(settings, "test")).controller).__name__ == "RandomSearch"
+    plan = plan_from(parse_settings(settings, "test"))
+    assert type(plan.controller(plan.objective(1.0))).__name__ == "RandomSearch"
     assert "mine" in registry.names("controller")
 
 

@@ -89,7 +89,7 @@ def compare(
     watch("final: scaling the references to the winner's latency")
     entries = [*_best_of(result, task.settings.top), *_references(result, task.settings, evaluator)]
     storage.set_meta("final_entries", [_entry_row(entry, evaluator) for entry in entries])
-    storage.set_meta("final_test_images", len(task.dataset.split("test").labels))
+    storage.set_meta("final_test_images", len(task.dataset.split("test")))
     done = storage.finals()
     jobs = {
         (entry.architecture.id, seed): (entry.architecture, seed)
@@ -108,7 +108,7 @@ def compare(
 
 
 def load_finals(storage: RunStorage) -> tuple[Final, ...]:
-    """The comparison as stored; networks whose trainings are not all there are left out."""
+    """The comparison as stored; networks of which no training ended well are left out."""
     done = storage.finals()
     images = storage.meta("final_test_images") or 0
     rows = storage.meta("final_entries") or []

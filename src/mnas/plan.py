@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator
+from mnas.accuracy import AccuracyEstimator, ProxyTask
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
 from mnas.errors import SettingsError
 from mnas.executors import Executor, InProcessExecutor
-from mnas.objective import Caps, Objective
+from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import SearchSpace
+from mnas.training import Recipe
+
+# Of a data set: where its files lie and how they are read changes no accuracy.
+_NOT_IDENTITY = ("path", "loader_workers")
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,14 @@ class Plan:
     trials: int
     workers: int
     space: SearchSpace
-    controller: Controller
+    controller: Callable[[Objective], Controller]
     device: Device
     estimator: AccuracyEstimator
-    dataset: Any  # None where accuracy needs no images
     target_ms: float | None
     caps: Caps
     objective: Callable[[float], Objective]
     final: FinalSettings
+    final_recipe: Recipe | None  # of the comparison at the end; None where there is none
     settings: Mapping[str, Any]
     identity: Mapping[str, Any]
 
@@ -60,13 +64,15 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     given = dict(given or {})
     dataset = given.get("dataset") or _dataset(settings)
     space: SearchSpace = given.get("space") or _space(settings, dataset)
-    controller = given.get("controller") or _controller(settings, space)
     device = given.get("device") or registry.make("device", settings.device.name, settings.device.options)
     estimator = given.get("accuracy") or _estimator(settings, dataset)
     ready: Objective | None = given.get("objective")
     target_ms = ready.target_ms if ready else settings.objective.target_ms
     make = (lambda _: ready) if ready else settings.objective.objective
-    reward = _without_target(describe_objective(make(target_ms or 1.0)))
+    controller = _controller(settings, space, given.get("controller"))
+    controller(make(target_ms or 1.0))  # what it refuses is refused before anything is spent
+    if isinstance(estimator, ProxyTask):
+        estimator.check(space.decode((0,) * len(space.choices)))
     described = settings.model_dump(exclude_none=True) | {
         key: _described(part) for key, part in given.items() if part is not None
     }
@@ -79,18 +85,19 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         controller=controller,
         device=device,
         estimator=estimator,
-        dataset=dataset,
         target_ms=target_ms,
         caps=ready.caps if ready else settings.objective.caps,
         objective=make,
         final=settings.final,
+        final_recipe=_final_recipe(settings.final, estimator),
         settings=described,
         identity=_flat(
             {
                 "seed": settings.seed,
                 "space": space.describe(),
                 "controller": described.get("controller"),
-                "objective": reward,
+                "objective": _without(("target_ms",), describe_objective(make(target_ms or 1.0))),
+                "dataset": _without(_NOT_IDENTITY, described.get("dataset") or {}),
                 "accuracy": estimator.task,
             }
         ),
@@ -102,8 +109,8 @@ def describe_objective(objective: Objective) -> dict[str, Any]:
     return {"reward": type(objective).__name__, **asdict(objective)}
 
 
-def _without_target(described: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in described.items() if key != "target_ms"}
+def _without(keys: tuple[str, ...], described: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in described.items() if key not in keys}
 
 
 def _dataset(settings: Settings) -> Any:
@@ -129,10 +136,18 @@ def _space(settings: Settings, dataset: Any) -> SearchSpace:
     return space
 
 
-def _controller(settings: Settings, space: SearchSpace) -> Controller:
-    options = settings.controller.options | {"seed": settings.seed}
-    controller: Controller = registry.make("controller", settings.controller.name, options, space)
-    return controller
+def _controller(
+    settings: Settings, space: SearchSpace, ready: Controller | None
+) -> Callable[[Objective], Controller]:
+    name, options = settings.controller.name, settings.controller.options
+
+    def make(objective: Objective) -> Controller:
+        made: Controller = registry.make(
+            "controller", name, options, space=space, seed=settings.seed, objective=objective
+        )
+        return made
+
+    return make if ready is None else lambda _: ready
 
 
 def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
@@ -143,9 +158,18 @@ def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
             f'accuracy {name!r} trains on images: name them, for example [dataset] name = "digits" '
             f"(known: {', '.join(registry.names('dataset'))})"
         )
-    given = (dataset,) if needs_images else ()
-    estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, *given)
+    estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, dataset=dataset)
     return estimator
+
+
+def _final_recipe(final: FinalSettings, estimator: AccuracyEstimator) -> Recipe | None:
+    """The search's recipe, longer."""
+    if not final.top or not isinstance(estimator, ProxyTask):
+        return None
+    try:
+        return replace(estimator.recipe, epochs=final.epochs)
+    except SettingsError as error:
+        raise SettingsError(f"the final comparison trains {final.epochs} epochs: {error}") from error
 
 
 def _workers(wanted: int | None) -> int:
@@ -156,11 +180,16 @@ def _workers(wanted: int | None) -> int:
 
 
 def _described(part: Any) -> Any:
-    """A ready part as plain values, as far as it tells them."""
-    if isinstance(part, SearchSpace):
-        return {"name": part.name}
-    name = {"name": getattr(part, "name", type(part).__name__)}
-    return name | (asdict(part) if is_dataclass(part) and not isinstance(part, type) else {})
+    """A ready part as plain values: settings where they say it all, else its class and what it tells of itself."""
+    if type(part) in _REWARDS:
+        values = asdict(part)
+        return {"reward": _REWARDS[type(part)]} | values.pop("caps") | values
+    name = {"name": f"{registry.FROM_PYTHON}{type(part).__module__}.{type(part).__qualname__}"}
+    plain = is_dataclass(part) and not isinstance(part, (type, SearchSpace, Objective))
+    return (asdict(part) if plain else {}) | name
+
+
+_REWARDS: Mapping[type, str] = {WeightedProduct: "weighted-product", AbsoluteReward: "absolute"}
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -54,6 +54,8 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
 }
+# Where a part was an object and no name, a run's settings have this and its class.
+FROM_PYTHON = "python:"
 _GROUPS: Mapping[Kind, str] = {
     "space": "mnas.spaces",
     "controller": "mnas.controllers",
@@ -83,6 +85,11 @@ def lookup(kind: Kind, name: str) -> Callable[..., Any]:
         if entry.name == name:
             loaded: Callable[..., Any] = entry.load()
             return loaded
+    if name.startswith(FROM_PYTHON):
+        raise SettingsError(
+            f"the {kind} of this search is an object of {name.removeprefix(FROM_PYTHON)}, which only the program "
+            "that made it can make again: call mnas.search there, with the run's folder as out"
+        )
     raise did_you_mean(kind, name, names(kind))
 
 
@@ -93,20 +100,22 @@ def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
     return {parameter.name: parameter for parameter in parameters if parameter.kind in keywords}
 
 
-def make(kind: Kind, name: str, settings: Mapping[str, Any], *given: Any) -> Any:
-    """The part of that name with these settings; `given` are positional arguments before them.
+def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> Any:
+    """The part of that name with these settings; of what is `offered` it gets what it asks for by name.
 
     Raises:
         SettingsError: unknown name or key, or a value that the part refuses.
     """
     factory = lookup(kind, name)
-    known = list(options(kind, name))[len(given) :]
+    wanted = options(kind, name)
+    given = {key: value for key, value in offered.items() if key in wanted}
+    known = [key for key in wanted if key not in given]
     for key in settings:
         if key not in known:
             raise did_you_mean(f"key for {kind} {name!r}:", key, known)
     missing = [
         key
-        for key, parameter in options(kind, name).items()
+        for key, parameter in wanted.items()
         if key in known and key not in settings and parameter.default is inspect.Parameter.empty
     ]
     if missing:
@@ -114,6 +123,6 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], *given: Any) -> Any
             f"{kind} {name!r} needs {', '.join(missing)}: write it under [{kind}] in the settings file"
         )
     try:
-        return factory(*given, **settings)
+        return factory(**given, **settings)
     except TypeError as error:
         raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error

@@ -149,12 +149,13 @@ class _Run:
         _write_settings(self.folder, self.plan, target_ms)
         if device_changed:
             self._remeasure_front(evaluator)
-        SearchLoop(self.plan.controller, evaluator, self.storage, self.plan.trials, self.watch).run()
+        controller = self.plan.controller(evaluator.objective)
+        SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
         self._add_seconds(time.monotonic() - began)
         result = load_result(self.folder, self.storage)
-        if self.plan.final.top and isinstance(self.plan.estimator, ProxyTask):
-            recipe = replace(self.plan.estimator.recipe, epochs=self.plan.final.epochs)
-            task = FinalTask(self.plan.estimator.dataset, recipe, self.plan.final, self.folder / "final")
+        if self.plan.final_recipe and isinstance(self.plan.estimator, ProxyTask):
+            dataset, recipe = self.plan.estimator.dataset, self.plan.final_recipe
+            task = FinalTask(dataset, recipe, self.plan.final, self.folder / "final")
             compare(result, task, evaluator, self.executor, self.storage, self._phase(result.trials))
             result = load_result(self.folder, self.storage)
         result = replace(result, notes=self.notes)

@@ -187,6 +187,18 @@ def test_grey_and_colour_files_come_out_with_the_channels_asked_for(tmp_path):
     assert grey.split("train").pixels.shape[1] == grey.channels == len(grey.mean) == 1
 
 
+def test_grey_of_sixteen_bits_keeps_its_upper_eight(tmp_path):
+    for name, value in (("dark", 0x2000), ("bright", 0xE0FF)):
+        (tmp_path / name).mkdir()
+        for index in range(4):
+            Image.fromarray(np.full((8, 8), value, dtype=np.uint16)).save(tmp_path / name / f"{index}.png")
+    images = make(tmp_path, channels=1, test=0.25).split("trainval")
+    assert {(int(label), int(image.unique())) for image, label in zip(images.pixels, images.labels, strict=True)} == {
+        (0, 0xE0),
+        (1, 0x20),
+    }
+
+
 def test_a_streamed_training_pass_crops_at_random_by_seed_and_image(tmp_path):
     """The same for any number of loader processes."""
     write(tmp_path, count=12, size=(30, 40), ending="jpg")

@@ -77,12 +77,20 @@ class ProxyTask:
         from mnas.models import build_model
         from mnas.training import train
 
-        _check_fit(architecture, self.dataset)
+        self.check(architecture)
         with _threads(self.threads):
             module = build_model(architecture, dropout=self.recipe.dropout, seed=seed)
             result = train(module, self.dataset, self.recipe, seed=seed)
         assert result.accuracy is not None
         return AccuracyEstimate(result.accuracy, result.curve, result.seconds)
+
+    def check(self, architecture: Architecture) -> None:
+        """That the architecture is for images like the data set's.
+
+        Raises:
+            SettingsError: it is not.
+        """
+        _check_fit(architecture, self.dataset)
 
 
 @dataclass(frozen=True)

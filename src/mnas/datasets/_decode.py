@@ -59,8 +59,15 @@ def _random_box(width: int, height: int, generator: random.Random) -> Box:
     return left, top, left + side, top + side
 
 
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The image, or where it has 16 bits of grey the upper eight: Pillow's own conversion makes these white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image, dtype=np.int64).clip(0, 65535) >> 8).astype(np.uint8))
+
+
 def _pixels(image: Image.Image, box: Box, channels: int, resolution: int) -> torch.Tensor:
-    converted = image.convert("L" if channels == 1 else "RGB")
+    converted = _eight_bits(image).convert("L" if channels == 1 else "RGB")
     resized = converted.resize((resolution, resolution), Image.Resampling.BILINEAR, box=box)
     pixels = torch.from_numpy(np.array(resized))
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)

@@ -130,12 +130,13 @@ def _class_files(folder: Path) -> Mapping[str, list[Path]]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    return sorted(
+    found = (
         Path(place, name)
         for place, _, names in os.walk(folder, followlinks=True)
         for name in names
         if name.lower().endswith(ENDINGS) and not name.startswith(".")
     )
+    return sorted(found, key=Path.as_posix)
 
 
 def _subfolder(path: Path, names: Sequence[str]) -> Path | None:

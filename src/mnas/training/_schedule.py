@@ -7,7 +7,7 @@ from mnas.training._recipe import Recipe
 _DECAY = 0.97
 _DECAY_EPOCHS = 2.4
 _PER_IMAGE = 0.016 / 256  # the official code's
-_SHORT = 2000  # steps; see peak_learning_rate
+_SHORT, _SHORTEST = 2000, 96  # steps; see peak_learning_rate
 
 
 def peak_learning_rate(recipe: Recipe, steps: int) -> float:
@@ -16,14 +16,14 @@ def peak_learning_rate(recipe: Recipe, steps: int) -> float:
     The official 0.016 per 256 images of a batch, times 1 + 2000 / steps. RMSProp's mean squares start at one
     and take some hundred steps to fall to those of the gradients; until then a step is as small as the
     gradient. For 400,000 steps that is nothing, in a training of a hundred it is all there is. The factor was
-    fitted on digits (96 to 440 steps) and on Fashion-MNIST (843 steps).
+    fitted on digits (96 to 440 steps) and on Fashion-MNIST (843 steps); below 96 steps it stays.
 
     >>> round(peak_learning_rate(Recipe(batch=4096), 109_474), 3), round(peak_learning_rate(Recipe(batch=64), 96), 3)
     (0.261, 0.087)
     """
     if recipe.learning_rate is not None:
         return recipe.learning_rate
-    return _PER_IMAGE * recipe.batch * (1 + _SHORT / steps)
+    return _PER_IMAGE * recipe.batch * (1 + _SHORT / max(steps, _SHORTEST))
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
