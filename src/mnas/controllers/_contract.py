@@ -13,7 +13,8 @@ class Controller(Protocol):
     """Proposes tokens and learns from trials.
 
     A controller is made with a space, a seed and its settings: `PPO(space, seed=0, batch=20)`; one that has an
-    argument `objective` is given the search's. The loop asks for at most `batch` proposals at a time, then tells all of them, in the order asked:
+    argument `objective` is given the search's. The loop asks for at most `batch` proposals at a time, then tells
+    all of them, in the order asked:
 
         tokens = controller.ask(20)       # twenty token tuples
         ...                               # each is measured and trained, or found in the cache
