@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
-from scipy.stats import kendalltau  # type: ignore[import-untyped]
+from scipy.optimize import minimize
+from scipy.stats import kendalltau
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from mnas.surrogates import NO_CHOICE, encoder, network_inputs

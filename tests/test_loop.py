@@ -38,7 +38,9 @@ def test_the_same_seed_gives_the_same_search(simulate, essence, tmp_path):
     assert [t.tokens for t in first.trials] != [t.tokens for t in other.trials]
 
 
-@pytest.mark.parametrize("controller", ["ppo", "reinforce", "evolution", "random"])
+@pytest.mark.parametrize(
+    "controller", ["ppo", "reinforce", "evolution", "random", "guided", "local", "nsga2", "optuna"]
+)
 def test_an_extended_run_is_the_longer_run(simulate, essence, tmp_path, controller):
     """Every controller stands after a replay where it stood; 40 trials are 20 and then 20 more."""
     part = {"name": controller, "batch": 5}

@@ -33,6 +33,10 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "reinforce": "mnas.controllers:Reinforce",
         "evolution": "mnas.controllers:RegularizedEvolution",
         "random": "mnas.controllers:RandomSearch",
+        "guided": "mnas.controllers:Guided",
+        "local": "mnas.controllers:LocalSearch",
+        "nsga2": "mnas.controllers:NSGA2",
+        "optuna": "mnas.controllers:OptunaController",
     },
     "device": {
         "cpu": "mnas.devices:LocalDevice",

@@ -6,17 +6,31 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.controllers._contract import Controller
 from mnas.controllers._evolution import RegularizedEvolution
+from mnas.controllers._local import LocalSearch
+from mnas.controllers._nsga2 import NSGA2
 from mnas.controllers._random import RandomSearch
 
 if TYPE_CHECKING:
+    from mnas.controllers._guided import Guided
+    from mnas.controllers._optuna import OptunaController
     from mnas.controllers._ppo import PPO
     from mnas.controllers._reinforce import Reinforce
 
-__all__ = ["PPO", "Controller", "RandomSearch", "RegularizedEvolution", "Reinforce"]
+__all__ = [
+    "NSGA2",
+    "PPO",
+    "Controller",
+    "Guided",
+    "LocalSearch",
+    "OptunaController",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "Reinforce",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # These need torch, which takes a second to import: only when they are asked for.
+    # These need torch, scipy or Optuna, which take a while to import: only when they are asked for.
     if name == "PPO":
         from mnas.controllers._ppo import PPO
 
@@ -25,4 +39,12 @@ def __getattr__(name: str) -> Any:
         from mnas.controllers._reinforce import Reinforce
 
         return Reinforce
+    if name == "OptunaController":
+        from mnas.controllers._optuna import OptunaController
+
+        return OptunaController
+    if name == "Guided":
+        from mnas.controllers._guided import Guided
+
+        return Guided
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
