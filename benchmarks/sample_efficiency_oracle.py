@@ -145,28 +145,28 @@ def _best(oracle: Oracle, reward: str) -> NDArray[np.uint8]:
     def value(rows: Rows) -> Floats:
         return oracle.rewards(reward, *oracle(rows))
 
-    optima = _ascend(value, random_rows(STARTS, seed=1))
+    optima = ascend(value, random_rows(STARTS, seed=1))
     while True:
         order = np.argsort(-value(optima), kind="stable")[:KEPT]
-        around = _unique(np.concatenate([_changed(_changed(optima[order])), optima[order]]))
+        around = unique(np.concatenate([changed(changed(optima[order])), optima[order]]))
         values = value(around)
         before, best = float(values[np.all(around == optima[order[0]], axis=1)].max()), int(values.argmax())
         if values[best] <= before:
             return np.asarray(around[best])
-        optima = _unique(_ascend(value, around[np.argsort(-values)[:KEPT]]))
+        optima = unique(ascend(value, around[np.argsort(-values)[:KEPT]]))
 
 
-def _ascend(value: Callable[[Rows], Floats], rows: Rows) -> Rows:
+def ascend(value: Callable[[Rows], Floats], rows: Rows) -> Rows:
     """Each row's local optimum over changes of one choice."""
-    rows = _unique(rows)
+    rows = unique(rows)
     while True:
-        options = _changed(rows).reshape(len(rows), -1, len(SIZES))
+        options = changed(rows).reshape(len(rows), -1, len(SIZES))
         values = value(options.reshape(-1, len(SIZES))).reshape(len(rows), -1)
         best = values.argmax(axis=1)
         better = values.max(axis=1) > value(rows)
         if not better.any():
             return rows
-        rows = _unique(np.where(better[:, None], options[np.arange(len(rows)), best], rows))
+        rows = unique(np.where(better[:, None], options[np.arange(len(rows)), best], rows))
 
 
 def _front(oracle: Oracle, words: Sequence[str]) -> tuple[list[tuple[float, float]], Rows]:
@@ -178,8 +178,8 @@ def _front(oracle: Oracle, words: Sequence[str]) -> tuple[list[tuple[float, floa
             accuracies, latencies = oracle(rows)
             return np.asarray(accuracies - 10 * np.maximum(0, latencies / limit - 1))
 
-        start.append(_ascend(value, random_rows(10, seed=2)))
-    rows = _pareto(oracle, _unique(np.concatenate(start)))[1]
+        start.append(ascend(value, random_rows(10, seed=2)))
+    rows = _pareto(oracle, unique(np.concatenate(start)))[1]
     for reach in (1, 2):
         tried: set[bytes] = set()
         while True:
@@ -188,8 +188,8 @@ def _front(oracle: Oracle, words: Sequence[str]) -> tuple[list[tuple[float, floa
                 break
             tried |= {row.tobytes() for row in fresh}
             for part in np.array_split(fresh, max(1, len(fresh) // 200)):  # a part's neighbours fit in memory
-                around = _changed(part) if reach == 1 else _changed(_changed(part))
-                points, rows = _pareto(oracle, _unique(np.concatenate([rows, around])))
+                around = changed(part) if reach == 1 else changed(changed(part))
+                points, rows = _pareto(oracle, unique(np.concatenate([rows, around])))
     return points, rows
 
 
@@ -200,7 +200,7 @@ def _pareto(oracle: Oracle, rows: Rows) -> tuple[list[tuple[float, float]], Rows
     return [points[i] for i in front], rows[front]
 
 
-def _changed(rows: Rows) -> Rows:
+def changed(rows: Rows) -> Rows:
     """All rows that differ from one of these in one choice, row after row: (rows * 42, choices)."""
     return (rows[:, None, :] + _changes()[None]).reshape(-1, len(SIZES)) % np.array(SIZES, dtype=np.uint8)
 
@@ -215,7 +215,7 @@ def _changes() -> Rows:
     return table
 
 
-def _unique(rows: Rows) -> Rows:
+def unique(rows: Rows) -> Rows:
     """The rows without repeats, sorted."""
     keys = np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1])))[:, 0]
     return rows[np.unique(keys, return_index=True)[1]]

@@ -24,7 +24,7 @@ FLOORS = [
     {"report", "registry"},
     {"config"},
     {"plan"},
-    {"final"},
+    {"final", "comparison"},
     {"folder"},
     {"run"},
     {"cli"},

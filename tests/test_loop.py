@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,30 @@ def test_an_extended_run_is_the_longer_run(simulate, essence, tmp_path, controll
     simulate(out=tmp_path / "parts", controller=part, trials=20)
     extended = simulate(out=tmp_path / "parts", controller=part, trials=40)
     assert [essence(t) for t in extended.trials] == [essence(t) for t in whole.trials]
+
+
+def test_a_search_starts_from_another_s_trials_and_keeps_them(simulate, essence, tmp_path):
+    """They are copied: resuming needs the other run no more, whatever became of it."""
+    guided = {"name": "guided", "batch": 5, "initial": 5}
+    simulate(out=tmp_path / "other", controller=guided, trials=30)
+    warm = guided | {"warm_start": str(tmp_path / "other")}
+    whole = simulate(out=tmp_path / "whole", controller=warm, seed=1, trials=20)
+    cold = simulate(out=tmp_path / "cold", controller=guided, seed=1, trials=20)
+    assert [t.tokens for t in whole.trials] != [t.tokens for t in cold.trials]
+    simulate(out=tmp_path / "part", controller=warm, seed=1, trials=10)
+    shutil.rmtree(tmp_path / "other")
+    resumed = resume(tmp_path / "part", lambda progress: None, trials=20)
+    assert [essence(t) for t in resumed.trials] == [essence(t) for t in whole.trials]
+
+
+def test_a_start_from_another_space_or_nothing_is_refused(simulate, tmp_path):
+    simulate(out=tmp_path / "other", trials=5, space={"name": "mnasnet", "width": 0.5})
+    with pytest.raises(SettingsError, match=r"space.width: it has 0.5, here it is 1.0"):
+        simulate(controller={"name": "guided", "warm_start": str(tmp_path / "other")})
+    with pytest.raises(StorageError, match="is not a run folder"):
+        simulate(controller={"name": "guided", "warm_start": str(tmp_path / "nothing")})
+    with pytest.raises(SettingsError, match="unknown key for controller 'random': 'warm_start'"):
+        simulate(controller={"name": "random", "warm_start": str(tmp_path / "other")})
 
 
 class StopsAfter:

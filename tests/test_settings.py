@@ -25,7 +25,7 @@ def test_a_preset_is_a_settings_file(name, tmp_path):
 def test_a_preset_makes_a_plan(name):
     plan = plan_from(load_settings(name))
     assert plan.space.size() > 1
-    assert len(plan.controller(plan.objective(1.0)).ask(2)) == 2
+    assert len(plan.controller(plan.objective(1.0), ()).ask(2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_part_of_another_package_is_found_by_its_entry_point(monkeypatch):
         "accuracy": {"name": "simulated"},
     }
     plan = plan_from(parse_settings(settings, "test"))
-    assert type(plan.controller(plan.objective(1.0))).__name__ == "RandomSearch"
+    assert type(plan.controller(plan.objective(1.0), ())).__name__ == "RandomSearch"
     assert "mine" in registry.names("controller")
 
 

@@ -76,11 +76,24 @@ def test_a_second_writer_is_refused(tmp_path):
 
 
 def test_another_identity_is_refused_with_each_difference_named(tmp_path):
-    RunStorage.create(tmp_path, IDENTITY).close()
+    with RunStorage.create(tmp_path, IDENTITY) as storage:
+        storage.add_ask([Proposal(0, (1, 2))])
     with pytest.raises(StorageError) as refused:
         RunStorage.create(tmp_path, {"seed": 3, "space.width": 0.5})
     assert "seed: the run has 0, now it is 3" in str(refused.value)
     assert "space.width: the run has 1.0, now it is 0.5" in str(refused.value)
+
+
+def test_a_run_that_never_began_may_become_another(tmp_path):
+    """Refused for a wrong setting before its first proposal, it goes on with the right one, in the same folder."""
+    latency = Latency(1.0, 0.9, 1.1, "minimum", "phone")
+    with RunStorage.create(tmp_path, IDENTITY) as storage:
+        storage.set_meta("target_ms", 3.0)
+        storage.add_latency("abc", latency)
+    with RunStorage.create(tmp_path, {"seed": 3}) as storage:
+        assert storage.meta("identity") == {"seed": 3}
+        assert storage.meta("target_ms") is None
+        assert storage.latency("abc", "phone") == latency
 
 
 def test_another_format_is_refused(tmp_path):

@@ -84,7 +84,7 @@ class Settings(BaseModel):
     workers: int | None = Field(default=None, ge=0)  # None: one per core; 0: in the search's own process
     space: Part = Part(name="mnasnet")
     objective: ObjectiveSettings = ObjectiveSettings()
-    controller: Part = Part(name="ppo")
+    controller: Part = Part(name="guided")
     device: Part = Part(name="cpu")
     dataset: Part | None = None
     accuracy: Part = Part(name="proxy")

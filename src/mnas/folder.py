@@ -18,6 +18,7 @@ from typing import Any
 
 import tomli_w
 
+from mnas.comparison import load_comparisons
 from mnas.config import Settings, parse_settings, read_toml
 from mnas.devices import DeviceInfo
 from mnas.errors import SettingsError, StorageError
@@ -53,6 +54,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
         task=storage.meta("identity").get("accuracy", ""),
         trials=tuple(_on_device(trial, device, storage) for trial in storage.trials()),
         finals=load_finals(storage),
+        comparisons=load_comparisons(storage),
         reach_ms=(reach[0], reach[1]),
         seconds=storage.meta("seconds") or 0.0,
         settings=settings,

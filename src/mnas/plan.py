@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, ProxyTask
+from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
-from mnas.errors import SettingsError
+from mnas.errors import SettingsError, did_you_mean
 from mnas.executors import Executor, InProcessExecutor
+from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
-from mnas.space import SearchSpace
+from mnas.space import BlockSpace, SearchSpace, nearest_member
 from mnas.training import Recipe
+from mnas.trial import Trial
 
 # Of a data set: where its files lie and how they are read changes no accuracy.
 _NOT_IDENTITY = ("path", "loader_workers")
@@ -35,7 +38,8 @@ class Plan:
     trials: int
     workers: int
     space: SearchSpace
-    controller: Callable[[Objective], Controller]
+    controller: Callable[[Objective, Sequence[Trial]], Controller]
+    warm_start: Path | None  # a run whose trials the controller is given before the first ask
     device: Device
     estimator: AccuracyEstimator
     target_ms: float | None
@@ -69,8 +73,10 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     ready: Objective | None = given.get("objective")
     target_ms = ready.target_ms if ready else settings.objective.target_ms
     make = (lambda _: ready) if ready else settings.objective.objective
-    controller = _controller(settings, space, given.get("controller"))
-    controller(make(target_ms or 1.0))  # what it refuses is refused before anything is spent
+    controller = _controller(settings, space, estimator, given.get("controller"))
+    controller(make(target_ms or 1.0), ())  # what it refuses is refused before anything is spent
+    for name in settings.final.references:
+        reference_architecture(name)
     if isinstance(estimator, ProxyTask):
         estimator.check(space.decode((0,) * len(space.choices)))
     described = settings.model_dump(exclude_none=True) | {
@@ -83,6 +89,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         workers=_workers(settings.workers),
         space=space,
         controller=controller,
+        warm_start=_warm_start(settings),
         device=device,
         estimator=estimator,
         target_ms=target_ms,
@@ -137,17 +144,53 @@ def _space(settings: Settings, dataset: Any) -> SearchSpace:
 
 
 def _controller(
-    settings: Settings, space: SearchSpace, ready: Controller | None
-) -> Callable[[Objective], Controller]:
-    name, options = settings.controller.name, settings.controller.options
+    settings: Settings, space: SearchSpace, estimator: AccuracyEstimator, ready: Controller | None
+) -> Callable[[Objective, Sequence[Trial]], Controller]:
+    name = settings.controller.name
+    options = {key: value for key, value in settings.controller.options.items() if key != "warm_start"}
 
-    def make(objective: Objective) -> Controller:
-        made: Controller = registry.make(
-            "controller", name, options, space=space, seed=settings.seed, objective=objective
-        )
+    known_accuracy, levels = None, cast("tuple[float, ...]", ())
+    if isinstance(estimator, SurrogateAccuracy):
+        estimator.examine([space.decode((0,) * len(space.choices))])  # refuses a space that it does not answer for
+        known_accuracy = _first(estimator.predict_tokens)
+        levels = _levels(settings.final, space, estimator)
+
+    def make(objective: Objective, warm_start: Sequence[Trial]) -> Controller:
+        offered = {"space": space, "seed": settings.seed, "objective": objective, "warm_start": warm_start}
+        if known_accuracy:
+            offered |= {"known_accuracy": known_accuracy} | ({} if "levels" in options else {"levels": levels})
+        made: Controller = registry.make("controller", name, options, **offered)
         return made
 
-    return make if ready is None else lambda _: ready
+    return make if ready is None else lambda objective, warm_start: ready
+
+
+def _levels(final: FinalSettings, space: SearchSpace, surrogate: SurrogateAccuracy) -> tuple[float, ...]:
+    """What the references of the final comparison are predicted to reach, by whichever model thinks more of them."""
+    if not (final.top and final.references and isinstance(space, BlockSpace)):
+        return ()
+    members = [space.decode(nearest_member(space, reference_architecture(name))) for name in final.references]
+    first, second = (model.predict(members)[0].tolist() for model in surrogate.opinions)
+    return tuple(map(max, first, second))
+
+
+def _first(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any], Any]:
+    return lambda value: function(value)[0]
+
+
+def _warm_start(settings: Settings) -> Path | None:
+    """The run that [controller] warm_start names.
+
+    Raises:
+        SettingsError: the controller cannot start from one.
+    """
+    folder = settings.controller.options.get("warm_start")
+    if folder is None:
+        return None
+    known = registry.options("controller", settings.controller.name)
+    if "warm_start" not in known:
+        raise did_you_mean(f"key for controller {settings.controller.name!r}:", "warm_start", known)
+    return Path(str(folder)).expanduser()
 
 
 def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:

@@ -59,6 +59,51 @@ class Final:
 
 
 @dataclass(frozen=True)
+class Rated:
+    """A network whose accuracy is predicted, by two models, and whose latency was measured afresh to be compared."""
+
+    label: str  # "trial 17" or "nearest to mnasnet-a1"
+    architecture: Architecture
+    latency: Latency
+    accuracy: float  # predicted, a fraction
+    accuracy_sd: float  # of one training
+    second_accuracy: float  # by the second opinion
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A reference network, and what the search found that dominates it."""
+
+    reference: Rated
+    faster: Rated | None  # the fastest that both models predict to be at least as accurate
+    better: Rated | None  # the most accurate, by both, that is faster
+
+    @property
+    def speedup(self) -> float | None:
+        """How many times faster at no less accuracy."""
+        return self.reference.latency.latency_ms / self.faster.latency.latency_ms if self.faster else None
+
+    @property
+    def points(self) -> float | None:
+        """How many points (percent) more accurate at no more latency, by the first model."""
+        return 100 * (self.better.accuracy - self.reference.accuracy) if self.better else None
+
+    @property
+    def is_faster(self) -> bool:
+        """Beyond the measured intervals."""
+        return self.faster is not None and _is_faster(self.faster, self.reference)
+
+    @property
+    def is_better(self) -> bool:
+        """More accurate by both models, and faster beyond the measured intervals."""
+        return self.better is not None and _is_faster(self.better, self.reference)
+
+
+def _is_faster(one: Rated, other: Rated) -> bool:
+    return one.latency.high_ms < other.latency.low_ms
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The trials of a search, their front and their best, and where everything lies.
 
@@ -74,6 +119,7 @@ class SearchResult:
     task: str  # what the accuracies are of
     trials: tuple[Trial, ...]
     finals: tuple[Final, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()  # with references, where accuracies are predicted
     reach_ms: tuple[float, float] = (0.0, 0.0)  # latencies that the space was found to reach
     seconds: float = 0.0  # of the search itself, final training apart
     settings: Mapping[str, Any] = field(default_factory=dict)

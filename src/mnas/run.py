@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mnas.accuracy import ProxyTask
+from mnas.accuracy import ProxyTask, SurrogateAccuracy
+from mnas.comparison import compare_with_references
 from mnas.config import Settings, parse_settings
-from mnas.errors import StorageError
+from mnas.errors import SettingsError, StorageError
 from mnas.evaluator import Evaluator
 from mnas.executors import Executor
 from mnas.final import FinalTask, compare
@@ -37,7 +38,7 @@ def search(
     *,
     objective: Any = "soft",
     device: Any = "cpu",
-    controller: Any = "ppo",
+    controller: Any = "guided",
     dataset: Any = "digits",
     accuracy: Any = "proxy",
     trials: int = 100,
@@ -141,6 +142,7 @@ class _Run:
 
     def run(self, device_changed: bool) -> SearchResult:
         began = time.monotonic()
+        warm_start = self._warm_start()
         evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
         reach = self._reach(evaluator)
         target_ms = self._settle_target(reach)
@@ -149,7 +151,7 @@ class _Run:
         _write_settings(self.folder, self.plan, target_ms)
         if device_changed:
             self._remeasure_front(evaluator)
-        controller = self.plan.controller(evaluator.objective)
+        controller = self.plan.controller(evaluator.objective, warm_start)
         SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
         self._add_seconds(time.monotonic() - began)
         result = load_result(self.folder, self.storage)
@@ -157,6 +159,10 @@ class _Run:
             dataset, recipe = self.plan.estimator.dataset, self.plan.final_recipe
             task = FinalTask(dataset, recipe, self.plan.final, self.folder / "final")
             compare(result, task, evaluator, self.executor, self.storage, self._phase(result.trials))
+            result = load_result(self.folder, self.storage)
+        elif self.plan.final.top and isinstance(self.plan.estimator, SurrogateAccuracy):
+            references, show = self.plan.final.references, self._phase(result.trials)
+            compare_with_references(result, references, evaluator, self.plan.estimator, self.storage, show)
             result = load_result(self.folder, self.storage)
         result = replace(result, notes=self.notes)
         _write_winner(result)
@@ -187,6 +193,16 @@ class _Run:
         check_target(target_ms, reach)
         self.storage.set_meta("target_ms", target_ms)
         return target_ms
+
+    def _warm_start(self) -> list[Trial]:
+        """The trials of the other run that this one starts from, copied when it began."""
+        if self.plan.warm_start is None:
+            return []
+        if self.storage.meta("warm_start") is None:
+            with RunStorage.read(self.plan.warm_start) as other:
+                _check_alike(other.meta("identity"), self.plan.identity, self.plan.warm_start)
+                self.storage.set_meta("warm_start", [trial.to_dict() for trial in other.trials()])
+        return [Trial.from_dict(row) for row in self.storage.meta("warm_start")]
 
     def _remeasure_front(self, evaluator: Evaluator) -> None:
         front = pareto_front(evaluator.trials.values())
@@ -253,6 +269,18 @@ def _settle_device(storage: RunStorage, plan: Plan, remeasure: bool) -> bool:
         )
     storage.set_meta("device", fingerprint)
     return known not in (None, fingerprint)
+
+
+def _check_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to start from a run in another space or on another task."""
+    keys = [key for key in sorted({*theirs, *ours}) if key.startswith("space.") or key == "accuracy"]
+    differing = [f"{key}: it has {theirs.get(key)}, here it is {ours.get(key)}" for key in keys
+                 if theirs.get(key) != json.loads(json.dumps(ours.get(key)))]  # fmt: skip
+    if differing:
+        raise SettingsError(
+            f"warm_start {folder} is of another space or task, whose trials teach nothing here:\n  "
+            + "\n  ".join(differing)
+        )
 
 
 def _note_versions(storage: RunStorage) -> tuple[str, ...]:

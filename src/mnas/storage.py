@@ -195,7 +195,9 @@ class RunStorage:
         if check != "ok":
             raise sqlite3.DatabaseError(check)
         stored = self.meta("identity")
-        if stored is None:  # killed between two of the first writes: nothing was stored yet
+        if stored is None or not self._read("SELECT 1 FROM journal UNION ALL SELECT 1 FROM trials LIMIT 1"):
+            # Refused or killed before anything was asked: it begins anew, with any settings. Latencies stay true.
+            self._connection.execute("DELETE FROM meta WHERE key != 'format'")
             self.set_meta("identity", identity)
             return
         differences = [

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +118,46 @@ def test_a_search_for_the_front_dominates_more_than_one_for_a_reward() -> None:
     latencies = [trial.latency_ms or 0 for trial in wide.front()]
     assert len(latencies) > 5
     assert latencies == sorted(latencies)
+
+
+def test_both_goals_take_turns() -> None:
+    """More front than a search for the reward has, more reward than a search for the front, after 90 trials."""
+    objective = WeightedProduct.hard(target_ms=7)
+    found = {}
+    for goal in ("front", "both", "reward"):
+        told = imagenet_search(Guided(IMAGENET, 0, objective=objective, goal=goal), 90, objective)  # type: ignore[arg-type]
+        area = hypervolume([(t.latency_ms or 0, t.accuracy or 0) for t in told], (23, 0.5))
+        found[goal] = (area, max(trial.reward for trial in told))
+    assert found["both"][0] > found["reward"][0]
+    assert found["both"][1] >= found["front"][1]
+
+
+def known(tokens: Any) -> Any:
+    return SurrogateAccuracy().predict_tokens(tokens)[0]
+
+
+def test_accuracies_that_are_known_are_not_learnt() -> None:
+    """With latency alone to learn, 40 trials find more than 40 that learn both."""
+    objective = WeightedProduct.hard(target_ms=7)
+    controllers = (
+        Guided(IMAGENET, 0, objective=objective, known_accuracy=known),
+        Guided(IMAGENET, 0, objective=objective),
+    )
+    few, many = imagenet_search(controllers[0], 40, objective), imagenet_search(controllers[1], 40, objective)
+    assert max(trial.reward for trial in few) > max(trial.reward for trial in many)
+    predicted = controllers[0].predict([trial.architecture for trial in few])["accuracy"][0]
+    assert predicted.tolist() == [trial.accuracy for trial in few]
+
+
+def test_levels_are_reached_faster() -> None:
+    """At each level the fastest network is faster than that of a search which does not know the levels."""
+    objective, levels = WeightedProduct.hard(target_ms=7), (0.62, 0.66)
+    least = []
+    for given in (levels, ()):
+        controller = Guided(IMAGENET, 0, objective=objective, levels=given, known_accuracy=known)
+        told = imagenet_search(controller, 80, objective)
+        least.append([min(t.latency_ms or 0 for t in told if (t.accuracy or 0) >= level) for level in levels])
+    assert all(with_levels < without for with_levels, without in zip(*least, strict=True))
 
 
 def test_no_network_is_proposed_twice() -> None:

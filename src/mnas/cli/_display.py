@@ -19,8 +19,8 @@ from rich.table import Table
 from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
-from mnas.report import verdict
-from mnas.result import SearchResult
+from mnas.report import dominance, verdict
+from mnas.result import Comparison, Rated, SearchResult
 from mnas.space import (
     Architecture,
     Count,
@@ -81,6 +81,11 @@ def print_result(result: SearchResult, as_json: bool) -> None:
         out.print(_finals_table(result))
         for sentence in verdict(result.finals):
             out.print(sentence, markup=False)
+    if result.comparisons:
+        out.print(_comparisons_table(result.comparisons))
+        for sentence in dominance(result.comparisons):
+            out.print(sentence, markup=False)
+        out.print(f"Accuracy is {result.task}: good for ranking, not a promise.", markup=False)
     if result.best is not None:
         out.print(f"\nbest reward: trial {result.best.number}")
         out.print(str(result.best.architecture), markup=False, soft_wrap=True)
@@ -254,6 +259,31 @@ def _finals_table(result: SearchResult) -> Table:
     return table
 
 
+def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    title = "references and what dominates them, measured together in fresh processes"
+    table = Table(
+        "network", "predicted top-1 %", "second opinion %", "latency ms", "95 % interval", "gain", title=title
+    )
+    for comparison in comparisons:
+        table.add_row(*_rated_cells(comparison.reference), "", style="bold")
+        if comparison.faster:
+            table.add_row(*_rated_cells(comparison.faster), f"{comparison.speedup:.2f} times faster")
+        if comparison.better:
+            table.add_row(*_rated_cells(comparison.better), f"{comparison.points:+.2f} points")
+        table.add_section()
+    return table
+
+
+def _rated_cells(rated: Rated) -> tuple[str, ...]:
+    return (
+        rated.label,
+        f"{100 * rated.accuracy:.2f} ± {100 * rated.accuracy_sd:.2f}",
+        f"{100 * rated.second_accuracy:.2f}",
+        f"{rated.latency.latency_ms:.4g}",
+        f"{rated.latency.low_ms:.4g} - {rated.latency.high_ms:.4g}",
+    )
+
+
 def _result_document(result: SearchResult) -> dict[str, Any]:
     return {
         "run": str(result.folder),
@@ -268,7 +298,35 @@ def _result_document(result: SearchResult) -> dict[str, Any]:
             {**asdict(final), "architecture": str(final.architecture), "accuracy": final.accuracy}
             for final in result.finals
         ],
+        "comparisons": [_comparison_document(comparison) for comparison in result.comparisons],
         "notes": list(result.notes),
+    }
+
+
+def _comparison_document(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "reference": _rated_document(comparison.reference),
+        "faster": _rated_document(comparison.faster),
+        "better": _rated_document(comparison.better),
+        "speedup": comparison.speedup,
+        "points": comparison.points,
+        "is_faster": comparison.is_faster,
+        "is_better": comparison.is_better,
+    }
+
+
+def _rated_document(rated: Rated | None) -> dict[str, Any] | None:
+    if rated is None:
+        return None
+    latency = rated.latency
+    return {
+        "label": rated.label,
+        "architecture": str(rated.architecture),
+        "accuracy": rated.accuracy,
+        "accuracy_sd": rated.accuracy_sd,
+        "second_accuracy": rated.second_accuracy,
+        "latency_ms": latency.latency_ms,
+        "latency_ci_ms": [latency.low_ms, latency.high_ms],
     }
 
 

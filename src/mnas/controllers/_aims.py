@@ -29,6 +29,7 @@ LATENCY = Prior(weight=(-4.0, 2.5), noise=(-9.0, 2.0))
 FEASIBLE = Prior(noise=(-3.0, 2.0))  # of 1 for networks that can be had and -1 for others
 
 _WIDER = 1.1  # the front's reference lies this far beyond the slowest network told
+_BLUR = 5e-4  # of accuracies that are known: without it nothing leads a search to what is just accurate enough
 
 
 class Aim(Protocol):
@@ -104,8 +105,8 @@ class PlainReward:
 class ObjectiveReward(PlainReward):
     """The reward follows from a model of the accuracy and one of the latency."""
 
-    targets = ("accuracy", "latency_ms")
-    priors = (ACCURACY, LATENCY)
+    targets: tuple[str, ...] = ("accuracy", "latency_ms")
+    priors: tuple[Prior, ...] = (ACCURACY, LATENCY)
 
     def __init__(self, objective: Objective) -> None:
         super().__init__()
@@ -172,6 +173,44 @@ class Front:
     def order(self, predicted: Sequence[Prediction]) -> list[int]:
         """The front of the means, by rising latency."""
         return front_indices(zip(predicted[1][0].tolist(), predicted[0][0].tolist(), strict=True))
+
+
+class Levels(Front):
+    """The least latency at given accuracies, one level after the other.
+
+    What a network adds is its expected gain over the fastest that is accurate enough, relative to that one, times the
+    probability that it is accurate enough itself (constrained expected improvement, Gardner et al. 2014).
+    """
+
+    def __init__(self, levels: Sequence[float], objective: Objective | None) -> None:
+        super().__init__(0, objective)
+        self._levels = tuple(levels)
+        self._fastest = [0.0] * len(levels)  # of the means, at each level
+        self._turn = 0
+
+    def look(self, first: Sequence[Trial], predicted: Sequence[Prediction]) -> None:
+        """The fastest means at each level; where nothing is accurate enough, the slowest."""
+        accuracies, latencies = predicted[0][0], predicted[1][0]
+        able = [latencies[accuracies >= level] for level in self._levels]
+        self._fastest = [float(found.min() if len(found) else latencies.max()) for found in able]
+
+    def gain(self, predicted: Sequence[Prediction]) -> Floats:
+        """Of the present level."""
+        level, fastest = self._levels[self._turn], self._fastest[self._turn]
+        enough = ndtr((predicted[0][0] - level) / np.maximum(predicted[0][1], _BLUR))
+        faster = expected_gain(-predicted[1][0], predicted[1][1], -fastest) / fastest
+        return np.asarray(enough * faster * below_cap(predicted[1], self._cap_ms))
+
+    def believe(self, means: Sequence[float]) -> None:
+        """The level is done better; the next one's turn."""
+        if means[0] >= self._levels[self._turn]:
+            self._fastest[self._turn] = min(self._fastest[self._turn], means[1])
+        self._turn = (self._turn + 1) % len(self._levels)
+
+    def order(self, predicted: Sequence[Prediction]) -> list[int]:
+        """The fastest at the present level, then those that are not accurate enough, the most accurate first."""
+        enough = predicted[0][0] >= self._levels[self._turn]
+        return [int(index) for index in np.lexsort((np.where(enough, predicted[1][0], -predicted[0][0]), ~enough))]
 
 
 def measured(trial: Trial) -> tuple[float | None, float | None]:

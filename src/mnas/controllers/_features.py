@@ -22,6 +22,7 @@ _PLAIN = {0: "MAdds", 3: "activations", 4: "SE activations"}
 class Rows:
     """Networks as a predictor sees them."""
 
+    tokens: TokenArray  # (networks, choices)
     features: Floats  # (networks, features)
     codes: TokenArray  # (networks, parts): equal codes of a part mean equal features of it
 
@@ -34,7 +35,7 @@ class Rows:
         return [_distinct(column) for column in self.codes.T]
 
     def __getitem__(self, index: slice | NDArray[np.intp]) -> Rows:
-        return Rows(self.features[index], self.codes[index])
+        return Rows(self.tokens[index], self.features[index], self.codes[index])
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ class FeatureMap:
         options = np.zeros((len(tokens), int(self.sizes.sum())))
         np.put_along_axis(options, tokens + self._offsets, np.sqrt(0.5), axis=1)
         if self._counter is None:
-            return Rows(options, self._codes(tokens))
+            return Rows(tokens, options, self._codes(tokens))
         codes, counts = self._counter(tokens)
         empty = counts[:, :, LAYERS] == 0
         if empty.any():
             options *= np.repeat(~empty[:, self.parts - 1], self.sizes, axis=1)
         numbers = (self._numbers(counts) - self._middle) / self._spread
-        return Rows(np.concatenate([options, numbers[:, self._kept]], axis=1), codes)
+        return Rows(tokens, np.concatenate([options, numbers[:, self._kept]], axis=1), codes)
 
     def sample(self, n: int, generator: random.Random) -> TokenArray:
         """`n` rows drawn uniformly."""

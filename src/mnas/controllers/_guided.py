@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from mnas.controllers._aims import FEASIBLE, Aim, Front, ObjectiveReward, PlainReward, Prediction
+from mnas.controllers._aims import FEASIBLE, Aim, Front, Levels, ObjectiveReward, PlainReward, Prediction
 from mnas.controllers._arrays import Floats, TokenArray
 from mnas.controllers._candidates import CandidatePool, ranked, spread_design
-from mnas.controllers._checks import check_space, check_whole, rewards_of
+from mnas.controllers._checks import check_number, check_space, check_whole, rewards_of
 from mnas.controllers._features import FeatureMap, Rows
 from mnas.controllers._known import KnownNetworks
 from mnas.controllers._lessons import Lesson, below, selected
-from mnas.controllers._target_model import TargetModel, rows_of
-from mnas.errors import did_you_mean
+from mnas.controllers._target_model import KnownTarget, TargetModel, rows_of
+from mnas.errors import SettingsError, did_you_mean
 from mnas.objective import Measurement, Objective
 from mnas.space import Architecture, SearchSpace, Tokens, count_madds, count_params, weight_bytes
 from mnas.trial import Trial, TrialState
@@ -63,9 +63,14 @@ class Guided:
         objective: what the search maximizes, with its caps; None to learn the reward itself.
         goal: "reward", the expected improvement of the reward; "front", that of the hypervolume of latency and
             accuracy, with the reference at 1.1 times the largest latency and at the lowest accuracy among the first
-            `initial` networks that were trained. With a front, the objective gives the caps alone.
+            `initial` networks that were trained. With a front, the objective gives the caps alone. "both": batches
+            for the front and for the reward by turns.
         batch: proposals per ask.
         initial: networks told before the first fit, in which each choice has all its options equally often.
+        levels: accuracies at which the search is also to find the fastest network, as those of networks that it
+            should surpass. With some, a batch for them takes its turn with those for the goal.
+        known_accuracy: accuracies of rows of tokens (networks, choices), where they cost nothing, as those of a
+            surrogate: then the latency alone is learnt. It has no effect where the reward itself is modelled.
         warm_start: trials of another run in this space on the same task. Their accuracies count as told; their
             latencies, of whatever device, are the shape of the prior mean, whose scale is learnt. Their networks may
             be proposed.
@@ -80,9 +85,11 @@ class Guided:
         seed: int = 0,
         *,
         objective: Objective | None = None,
-        goal: Literal["reward", "front"] = "reward",
+        goal: Literal["reward", "front", "both"] = "reward",
         batch: int = 5,
         initial: int = 10,
+        levels: Sequence[float] = (),
+        known_accuracy: Callable[[TokenArray], Floats] | None = None,
         warm_start: Sequence[Trial] = (),
     ) -> None:
         check_space(space)
@@ -96,9 +103,14 @@ class Guided:
         self._threads = ThreadpoolController()
         self._map = FeatureMap(space)
         self._known = KnownNetworks(space, self._map)
-        self._aim = _aim(goal, objective, initial)
-        self._models = [
-            TargetModel(target, self._map, prior)
+        for level in levels:
+            check_number("levels", level, 0, 1)
+        self._aims = _aims(goal, objective, initial, tuple(levels))
+        self._aim = self._aims[0]  # of the present batch
+        self._models: list[TargetModel | KnownTarget] = [
+            KnownTarget(target, known_accuracy)
+            if target == "accuracy" and known_accuracy
+            else TargetModel(target, self._map, prior)
             for target, prior in zip(self._aim.targets, self._aim.priors, strict=True)
         ]
         self._feasible = TargetModel("feasible", self._map, FEASIBLE)
@@ -108,6 +120,7 @@ class Guided:
         self._told: set[str] = set()
         self._best: list[str] = []  # ids of told networks, the best first, when last looked at
         self._is_ready = False
+        self._batches = 0  # that were proposed by the models
         with self._threads.limit(limits=1, user_api="blas"):
             self._start_from([trial for trial in warm_start if trial.state is TrialState.COMPLETE])
 
@@ -180,7 +193,9 @@ class Guided:
             return
         rows = rows_of(self._map, [trial.tokens for trial, _ in usable])
         last = np.array([values[-1] for _, values in usable], dtype=np.float64)
-        self._models[-1].start_from(rows, last, self._aim.priors[-1])
+        latest = self._models[-1]
+        assert isinstance(latest, TargetModel)  # the latency or the reward, which no one knows
+        latest.start_from(rows, last, self._aim.priors[-1])
         if len(self._models) > 1:
             nothing = (0.0,) * len(self._models)
             self._lessons += [Lesson(trial, (*values[:-1], None), nothing, is_own=False) for trial, values in usable]
@@ -252,6 +267,8 @@ class Guided:
 
     def _most_promising(self, n: int) -> list[Tokens]:
         """The batch that is expected to add the most."""
+        self._aim = self._aims[self._batches % len(self._aims)]
+        self._batches += 1
         whole = [lesson.trial for lesson in self._chosen if lesson.is_whole]
         rows = rows_of(self._map, [trial.tokens for trial in whole])
         predicted = self._predicted(rows)
@@ -298,12 +315,16 @@ class Guided:
         return bool(caps.violations(counts))
 
 
-def _aim(goal: str, objective: Objective | None, initial: int) -> Aim:
-    if goal == "front":
-        return Front(initial, objective)
-    if goal != "reward":
-        raise did_you_mean("goal", str(goal), ["reward", "front"])
-    return ObjectiveReward(objective) if objective else PlainReward()
+def _aims(goal: str, objective: Objective | None, initial: int, levels: Sequence[float]) -> list[Aim]:
+    """What batches are for, by turns; all of them model the same values."""
+    if goal not in ("reward", "front", "both"):
+        raise did_you_mean("goal", str(goal), ["reward", "front", "both"])
+    if objective is None and (goal == "both" or (levels and goal == "reward")):
+        raise SettingsError(f"goal {goal!r} needs an objective here, whose reward follows from accuracy and latency")
+    aims: list[Aim] = [] if goal == "reward" else [Front(initial, objective)]
+    if goal != "front":
+        aims.append(ObjectiveReward(objective) if objective else PlainReward())
+    return aims + ([Levels(levels, objective)] if levels else [])
 
 
 def _given(covariance: Floats, index: int, noise: float) -> Floats:

@@ -97,26 +97,32 @@ class LocalDevice:
                 or its process dies.
             DeviceError: no timing process can be started.
         """
+        if self.processes > 1:
+            return self.measure_together((architecture,), self.processes)[0]
         state = _host.core_state(self.cores or ())  # before this adds to the load
         candidate = Candidate.convert(architecture, self.runtime)
-        if self.processes > 1:
-            results = self._in_fresh_processes(candidate, self.processes)
+        drift = self._drift_from(architecture, candidate)
+        result = self._time(self._running_child(), candidate)
+        interval = Interval.of_one_process(result.timing, drift)
+        return self._latency(candidate, [result], interval, STATISTIC, state)
+
+    def measure_together(self, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
+        """Latencies that are to be compared: each network in so many fresh processes, round after round.
+
+        What drifts over minutes so meets all of them alike.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`.
+        """
+        state = _host.core_state(self.cores or ())
+        candidates = [Candidate.convert(architecture, self.runtime) for architecture in architectures]
+        rounds = [[self._in_fresh_process(candidate) for candidate in candidates] for _ in range(processes)]
+        statistic = f"geometric mean over processes of the {STATISTIC}"
+        latencies = []
+        for candidate, results in zip(candidates, zip(*rounds, strict=True), strict=True):
             interval = Interval.over_processes([result.timing for result in results])
-            statistic = f"geometric mean over processes of the {STATISTIC}"
-        else:
-            drift = self._drift_from(architecture, candidate)
-            results = [self._time(self._running_child(), candidate)]
-            interval = Interval.of_one_process(results[0].timing, drift)
-            statistic = STATISTIC
-        return Latency(
-            latency_ms=interval.estimate_ms,
-            low_ms=interval.low_ms,
-            high_ms=interval.high_ms,
-            statistic=statistic,
-            device=self.info().fingerprint,
-            samples_ms=tuple(sample for result in results for sample in result.timing.samples_ms),
-            environment=self._environment(candidate, results) | state | {"interval": interval.origin},
-        )
+            latencies.append(self._latency(candidate, results, interval, statistic, state))
+        return latencies
 
     def close(self) -> None:
         """Ends the timing process, if there is one. The next measurement starts another."""
@@ -133,16 +139,13 @@ class LocalDevice:
     def _drift_from(self, architecture: Architecture, candidate: Candidate) -> Drift:
         """What processes are known to differ by; found out on this candidate if nobody has before."""
         if self._drift is None:
-            results = self._in_fresh_processes(candidate, CALIBRATION_PROCESSES)
+            results = [self._in_fresh_process(candidate) for _ in range(CALIBRATION_PROCESSES)]
             self._drift = Drift.calibrated(str(architecture), [result.timing for result in results])
         return self._drift
 
-    def _in_fresh_processes(self, candidate: Candidate, count: int) -> list[_Result]:
-        results = []
-        for _ in range(count):
-            with self._start() as child:
-                results.append(self._time(child, candidate))
-        return results
+    def _in_fresh_process(self, candidate: Candidate) -> _Result:
+        with self._start() as child:
+            return self._time(child, candidate)
 
     def _time(self, child: Child, candidate: Candidate) -> _Result:
         header = {"shape": candidate.images.shape, "plan": dataclasses.asdict(self.plan)}
@@ -161,6 +164,24 @@ class LocalDevice:
         child = Child(self.runtime.name, self.threads, self.cores)
         self._version = child.version
         return child
+
+    def _latency(
+        self,
+        candidate: Candidate,
+        results: Sequence[_Result],
+        interval: Interval,
+        statistic: str,
+        state: dict[str, Any],
+    ) -> Latency:
+        return Latency(
+            latency_ms=interval.estimate_ms,
+            low_ms=interval.low_ms,
+            high_ms=interval.high_ms,
+            statistic=statistic,
+            device=self.info().fingerprint,
+            samples_ms=tuple(sample for result in results for sample in result.timing.samples_ms),
+            environment=self._environment(candidate, results) | state | {"interval": interval.origin},
+        )
 
     def _environment(self, candidate: Candidate, results: Sequence[_Result]) -> dict[str, Any]:
         """Lists have one value per process."""

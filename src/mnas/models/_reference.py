@@ -71,6 +71,12 @@ REFERENCES = {
         activation="relu6",
         head_grows=True,
     ),
+    # Tan & Le 2019, Table 1, with ReLU in place of swish: as it is in the space `accel-nasbench`.
+    "efficientnet-b0-relu": _reference(
+        32,
+        "ds_r1_k3_s1_c16_se0.25 ir_r2_k3_s2_e6_c24_se0.25 ir_r2_k5_s2_e6_c40_se0.25 ir_r3_k3_s2_e6_c80_se0.25 "
+        "ir_r3_k5_s1_e6_c112_se0.25 ir_r4_k5_s2_e6_c192_se0.25 ir_r1_k3_s1_e6_c320_se0.25",
+    ),
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mnas.report._verdict import verdict
+from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult
 
-__all__ = ["render_html", "verdict", "write_report"]
+__all__ = ["dominance", "render_html", "verdict", "write_report"]
 
 
 def write_report(result: SearchResult) -> None:

@@ -8,7 +8,7 @@ from itertools import accumulate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mnas.result import SearchResult
+from mnas.result import Rated, SearchResult
 from mnas.trial import Trial, TrialState
 
 # Okabe and Ito's palette, told apart by colour-blind readers.
@@ -22,7 +22,7 @@ def front_figure(result: SearchResult) -> Figure:
     figure, axes = _figure(_WIDE)
     done = [t for t in result.trials if t.state is TrialState.COMPLETE and not t.cached]
     infeasible = [t for t in result.trials if t.state is TrialState.INFEASIBLE and t.latency_ms is not None]
-    axes.scatter(*_points(done), s=16, color=GREY, alpha=0.6, linewidths=0, label=f"trained ({len(done)})")
+    axes.scatter(*_points(done), s=16, color=GREY, alpha=0.6, linewidths=0, label=f"evaluated ({len(done)})")
     if infeasible:
         x, _ = _points(infeasible)
         axes.plot(x, [0.02] * len(x), "|", color=RED, transform=axes.get_xaxis_transform(), label="infeasible")
@@ -32,8 +32,9 @@ def front_figure(result: SearchResult) -> Figure:
     if result.best is not None:
         axes.scatter(*_points([result.best]), marker="*", s=170, color=ORANGE, edgecolors="black", zorder=5,
                      label=f"best reward (trial {result.best.number})")  # fmt: skip
+    _draw_references(axes, [comparison.reference for comparison in result.comparisons])
     axes.set_xlabel(f"latency (ms), {_short(result.device)}")
-    axes.set_ylabel(f"accuracy (%), {_short(result.task.partition(':')[0])}")
+    axes.set_ylabel(f"accuracy (%), {_short(_task(result))}")
     axes.set_title(f"{result.name}: {result.counts.trials} trials, {len(result.front)} on the Pareto front")
     axes.legend(loc="lower right", frameon=False)
     return figure
@@ -87,8 +88,21 @@ def _draw_front(axes: Axes, front: Sequence[Trial]) -> None:
                   label=f"Pareto front ({len(front)})")  # fmt: skip
 
 
+def _draw_references(axes: Axes, references: Sequence[Rated]) -> None:
+    for reference in references:
+        x, y = reference.latency.latency_ms, 100 * reference.accuracy
+        bars = [[x - reference.latency.low_ms], [reference.latency.high_ms - x]]
+        axes.errorbar([x], [y], xerr=bars, fmt="D", color=RED, markersize=6, capsize=2, elinewidth=1)
+        axes.annotate(reference.label, (x, y), xytext=(6, -10), textcoords="offset points", fontsize=8, color=RED)
+
+
 def _points(trials: Sequence[Trial]) -> tuple[list[float], list[float]]:
     return [t.latency_ms or 0.0 for t in trials], [100 * (t.accuracy or 0.0) for t in trials]
+
+
+def _task(result: SearchResult) -> str:
+    """What the accuracy is of, without its settings."""
+    return result.task.partition(":")[0].partition(" (")[0]
 
 
 def _short(words: str) -> str:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from mnas.report._figures import front_figure, latency_figure, progress_figure
-from mnas.report._verdict import verdict
+from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult
 from mnas.trial import TrialState
 
@@ -34,6 +34,7 @@ def render_html(result: SearchResult) -> str:
         progress_svg=_svg(progress_figure(result)),
         latency_svg=_svg(latency_figure(result)),
         verdict=verdict(result.finals),
+        dominance=dominance(result.comparisons),
         rows=rows[:_MOST_ROWS],
         left_out=max(0, len(rows) - _MOST_ROWS),
     )

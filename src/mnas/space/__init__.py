@@ -9,6 +9,7 @@ from mnas.space._architecture import Activation, Architecture, Block, Head, Laye
 from mnas.space._block_space import BlockChoices, BlockSpace, described_space
 from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
 from mnas.space._mnasnet import mnasnet_layerwise_space, mnasnet_space
+from mnas.space._nearest import nearest_member
 from mnas.space._rounding import round_choice, round_filters
 from mnas.space._space import Choice, SearchSpace, Tokens
 
@@ -37,6 +38,7 @@ __all__ = [
     "described_space",
     "mnasnet_layerwise_space",
     "mnasnet_space",
+    "nearest_member",
     "round_choice",
     "round_filters",
     "weight_bytes",
