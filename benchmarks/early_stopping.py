@@ -234,6 +234,17 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([f"{head}|", *lines])
 
 
+def heading(trials: Sequence[Trial], orders: Sequence[Sequence[Trial]]) -> str:
+    """What was replayed."""
+    fronts = [pareto_front(order) for order in orders]
+    size = statistics.fmean(map(len, fronts))
+    different = len({trial.curve for front in fronts for trial in front})
+    return (
+        f"{len(orders)} repetitions of {len(orders[0])} of {len(trials)} networks, {len(trials[0].curve)} epochs; "
+        f"true fronts have {size:.1f} networks, {different} different ones in all"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("curves", nargs="?", type=Path, default=RECORDED)
@@ -247,11 +258,7 @@ def main() -> None:
     document: dict[str, Any] = {"curves": args.curves.name, "networks": len(trials)}
     for order in ("random", "learning"):
         orders = [ordered(trials, seed, is_learning=order == "learning") for seed in range(args.repetitions)]
-        size = statistics.fmean(len(pareto_front(drawn)) for drawn in orders)
-        print(
-            f"\n{len(orders)} repetitions of {len(orders[0])} of {len(trials)} networks, {len(trials[0].curve)} epochs, "
-            f"{order} order; {size:.1f} networks on the true front\n"
-        )
+        print(f"\n{heading(trials, orders)}, {order} order\n")
         document[order] = rows_of(orders)
         print(table(document[order]))
     print(f"\n{json.dumps(document)}")
