@@ -90,15 +90,20 @@ def record(path: Path, count: int) -> None:
 
 
 def load(path: Path) -> list[Trial]:
-    """A COMPLETE trial per network and seed; those without a whole curve are left out."""
-    curves: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+    """A COMPLETE trial per network: its first training of the most epochs. What is not whole is left out."""
+    trainings: dict[tuple[str, ...], dict[int, float]] = {}
+    latencies: dict[str, float] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
-            point = int(row["epoch"]), float(row["accuracy"]), float(row["latency_ms"])
-            curves.setdefault((row["architecture"], row["seed"]), []).append(point)
-    epochs = max(map(len, curves.values()))
-    whole = [sorted(points) for points in curves.values() if len(points) == epochs]
-    return [_trial(tuple(accuracy for _, accuracy, _ in points), points[0][2]) for points in whole]
+            latencies[row["architecture"]] = float(row["latency_ms"])
+            name = row["architecture"], *(value for key, value in row.items() if key not in ("epoch", "accuracy"))
+            trainings.setdefault(name, {})[int(row["epoch"])] = float(row["accuracy"])
+    epochs = max(map(len, trainings.values()))
+    whole: dict[str, tuple[float, ...]] = {}
+    for (architecture, *_), points in trainings.items():
+        if len(points) == epochs:
+            whole.setdefault(architecture, tuple(points[epoch] for epoch in sorted(points)))
+    return [_trial(curve, latencies[architecture]) for architecture, curve in whole.items()]
 
 
 def _trial(curve: tuple[float, ...], ms: float) -> Trial:

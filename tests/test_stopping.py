@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnas.accuracy import AccuracyEstimate, ProxyTask, SimulatedAccuracy, StopBelow, is_stoppable
+from mnas.cli._display import print_result
 from mnas.config import parse_settings
 from mnas.datasets import DigitsDataset
 from mnas.errors import SettingsError, StorageError
@@ -22,6 +24,7 @@ from mnas.executors import InProcessExecutor
 from mnas.folder import load_result
 from mnas.objective import AbsoluteReward, Latency, Measurement, WeightedProduct
 from mnas.plan import plan_from
+from mnas.report import render_html
 from mnas.space import Architecture
 from mnas.stopping import Forecast, StoppingRule, student_quantile
 from mnas.trial import Trial, TrialState
@@ -235,6 +238,8 @@ def test_trials_are_stopped_and_the_front_stays(simulate, curved_accuracy, tmp_p
     stopped = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
     whole = simulate(accuracy=curved_accuracy, out=tmp_path / "b", **STOPPING | {"stopping": {"use": False}})
     assert 5 <= stopped.counts.stopped <= 28
+    assert f"<b>{stopped.counts.stopped}</b> stopped early" in render_html(stopped)
+    assert "stopped early" not in render_html(whole)
     assert stopped.counts.epochs == 4 * stopped.counts.distinct
     assert stopped.counts.epochs_saved == 4 * stopped.counts.distinct - sum(len(t.curve) for t in stopped.trials)
     assert (whole.counts.stopped, whole.counts.epochs_saved) == (0, 0)
@@ -258,6 +263,16 @@ def test_a_stopped_trial_says_what_it_was_when_it_was_stopped(simulate, curved_a
     assert result.best.number not in numbers
 
 
+def test_a_person_and_a_program_see_what_was_stopped(simulate, curved_accuracy, capsys):
+    result = simulate(accuracy=curved_accuracy, **STOPPING)
+    print_result(result, as_json=False)
+    share = 100 * result.counts.epochs_saved / result.counts.epochs
+    assert f"({result.counts.stopped} stopped early, {share:.0f} % of epochs saved)" in capsys.readouterr().out
+    print_result(result, as_json=True)
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert (counts["stopped"], counts["epochs_saved"]) == (result.counts.stopped, result.counts.epochs_saved)
+
+
 def test_a_stopped_network_is_not_trained_when_it_is_proposed_again(simulate, curved_accuracy, tiny_space):
     result = simulate(accuracy=curved_accuracy, space=tiny_space, **STOPPING | {"trials": 150})
     originals = {t.architecture.id: t for t in result.trials if not t.cached}
@@ -268,37 +283,40 @@ def test_a_stopped_network_is_not_trained_when_it_is_proposed_again(simulate, cu
 
 
 @pytest.fixture
-def interrupted(curved_accuracy):
-    """The same accuracy, interrupted at its nth estimate as by Ctrl-C."""
+def recorded(curved_accuracy):
+    """Makes the same accuracy, which notes what each training was told, and may be interrupted as by Ctrl-C."""
+    told: dict[str, StopBelow | None] = {}
 
-    class Interrupted(type(curved_accuracy)):
-        def __init__(self, estimates: int) -> None:
-            self.left = estimates
+    class Recorded(type(curved_accuracy)):
+        def __init__(self, estimates: int | None = None) -> None:
+            self.left, self.told = estimates, told
 
         def estimate(
             self, architecture: Architecture, seed: int, stop_below: StopBelow | None = None
         ) -> AccuracyEstimate:
             if self.left == 0:
                 raise KeyboardInterrupt
-            self.left -= 1
+            self.left = self.left and self.left - 1
+            self.told[architecture.id] = stop_below
             return super().estimate(architecture, seed, stop_below)
 
-    Interrupted.__module__, Interrupted.__qualname__ = curved_accuracy.__module__, type(curved_accuracy).__qualname__
-    return Interrupted
+    return Recorded
 
 
 @pytest.mark.parametrize("controller", ["random", "guided"])
-def test_resume_is_invisible_with_stopping(simulate, essence, tmp_path, curved_accuracy, interrupted, controller):
-    """Interrupted three times, in the middle of batches too, and extended: the trials of one search, bit for bit."""
+def test_resume_is_invisible_with_stopping(simulate, essence, tmp_path, recorded, controller):
+    """Interrupted in the middle of batches and extended: the trials and thresholds of one search, bit for bit."""
     stopping = {"use": True, "first": 5, "factor": 4}
     parts = STOPPING | {"controller": {"name": controller, "batch": 5}, "stopping": stopping}
-    whole = simulate(accuracy=curved_accuracy, out=tmp_path / "whole", **parts)
+    whole = simulate(accuracy=recorded(), out=tmp_path / "whole", **parts)
     assert whole.counts.stopped
-    for estimates in (13, 7, 9):
+    told = dict(recorded().told)
+    for estimates in (11, 7, 4, 5):  # after 1, 3, 2, 2 of a batch
         with pytest.raises(KeyboardInterrupt):
-            simulate(accuracy=interrupted(estimates), out=tmp_path / "parts", **parts | {"trials": 35})
-    simulate(accuracy=curved_accuracy, out=tmp_path / "parts", **parts | {"trials": 35})
-    resumed = simulate(accuracy=curved_accuracy, out=tmp_path / "parts", **parts)
+            simulate(accuracy=recorded(estimates), out=tmp_path / "parts", **parts | {"trials": 35})
+    simulate(accuracy=recorded(), out=tmp_path / "parts", **parts | {"trials": 35})
+    resumed = simulate(accuracy=recorded(), out=tmp_path / "parts", **parts)
+    assert recorded().told == told
     assert [essence(t) for t in resumed.trials] == [essence(t) for t in whole.trials]
 
 
