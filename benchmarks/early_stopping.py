@@ -1,6 +1,6 @@
 """Early stopping, replayed on learning curves of real trainings: what is stopped of the front, and what is saved.
 
-    python benchmarks/early_stopping.py                       # the recorded curves, about two minutes
+    python benchmarks/early_stopping.py                       # the recorded curves, half a minute
     python benchmarks/early_stopping.py other_curves.csv      # other curves with the same columns
     python benchmarks/early_stopping.py --record              # train and record first, half an hour
 
@@ -254,7 +254,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("curves", nargs="?", type=Path, default=RECORDED)
     parser.add_argument("--record", action="store_true", help="train and record first")
-    parser.add_argument("--networks", type=int, default=150, help="to record")
+    parser.add_argument("--networks", type=int, default=94, help="to record")
     parser.add_argument("--repetitions", type=int, default=100)
     args = parser.parse_args()
     if args.record:
