@@ -427,9 +427,9 @@ def test_a_search_that_trains_stops_trainings(simulate, essence, tmp_path):
         "space": SMALL_SPACE,
         "accuracy": {"name": "proxy", "epochs": 4, "learning_rate": 0.05},
         "dataset": {"name": "digits", "resolution": 8},
-        "stopping": {"use": True, "first": 5, "risk": 0.3},
+        "stopping": {"use": True, "first": 5, "risk": 0.4},
         "controller": {"name": "random", "batch": 5},
-        "trials": 25,
+        "trials": 20,
     }
     result = simulate(out=tmp_path / "a", **parts)
     assert result.counts.stopped > 0
