@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mnas.accuracy import AccuracyEstimate
+from mnas.accuracy import AccuracyEstimate, SimulatedAccuracy, StopBelow
 from mnas.result import SearchResult
 from mnas.run import search
 from mnas.space import Architecture, BlockSpace, described_space
@@ -74,6 +74,31 @@ class CountingAccuracy:
     def estimate(self, architecture: Architecture, seed: int) -> AccuracyEstimate:
         self.asked.append(architecture.id)
         return AccuracyEstimate(0.5, (0.4, 0.5))
+
+
+class CurvedAccuracy:
+    """Simulated accuracy with learning curves, which can end early: four epochs that come closer to the final one.
+
+    How far each is from it differs between networks, so that early accuracies tell final ones only roughly.
+    """
+
+    task, epochs = "curved", 4
+
+    def estimate(
+        self, architecture: Architecture, seed: int, stop_below: StopBelow | None = None
+    ) -> AccuracyEstimate:
+        final = SimulatedAccuracy().estimate(architecture, seed).accuracy
+        late = 1 + int(architecture.id, 16) % 100 / 5000
+        curve = tuple(final ** (late * power) for power in (1.6, 1.3, 1.1))
+        for epoch, accuracy in enumerate(curve, start=1):
+            if stop_below and stop_below.stops(epoch, accuracy):
+                return AccuracyEstimate(accuracy, curve[:epoch], stopped=True)
+        return AccuracyEstimate(final, (*curve, final))
+
+
+@pytest.fixture
+def curved_accuracy() -> CurvedAccuracy:
+    return CurvedAccuracy()
 
 
 @pytest.fixture

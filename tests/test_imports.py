@@ -19,7 +19,8 @@ FLOORS = [
     {"pareto"},
     {"surrogates"},
     set(LEAVES),
-    {"evaluator", "result"},
+    {"stopping", "result"},
+    {"evaluator"},
     {"loop", "reach"},
     {"report", "registry"},
     {"config"},
@@ -33,7 +34,7 @@ BETWEEN_LEAVES = {
     ("devices", "export"), ("devices", "models"), ("accuracy", "models"), ("accuracy", "datasets"),
     ("accuracy", "training"), ("training", "models"), ("training", "datasets"), ("export", "models"),
 }  # fmt: skip
-STANDARD_LIBRARY_ALONE = ("errors", "space", "objective", "trial", "pareto", "storage")
+STANDARD_LIBRARY_ALONE = ("errors", "space", "objective", "trial", "pareto", "stopping", "storage")
 
 
 def _room(path: Path) -> str:

@@ -73,6 +73,17 @@ class FinalSettings(BaseModel):
     references: tuple[str, ...] = ("mnasnet-a1", "mobilenet-v2")
 
 
+class StoppingSettings(BaseModel):
+    """Ending trainings early that are unlikely to join the front."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    use: bool | None = None  # None: with controller guided, where accuracy comes from trainings
+    factor: int = Field(default=2, ge=2)  # rungs at epochs / factor, epochs / factor^2, ...
+    risk: float = Field(default=0.05, gt=0, lt=0.5)
+    first: int = Field(default=12, ge=5)  # whole curves before anything is stopped
+
+
 class Settings(BaseModel):
     """Everything that makes a search. `mnas init FILE` writes one with comments."""
 
@@ -88,6 +99,7 @@ class Settings(BaseModel):
     device: Part = Part(name="cpu")
     dataset: Part | None = None
     accuracy: Part = Part(name="proxy")
+    stopping: StoppingSettings = StoppingSettings()
     final: FinalSettings = FinalSettings()
 
     def changed(self, **changes: Any) -> Settings:
@@ -153,7 +165,9 @@ def _explain(problem: Any) -> str:
     where = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         *table, key = problem["loc"]
-        tables: dict[str, type[BaseModel]] = {"objective": ObjectiveSettings, "final": FinalSettings}
+        tables: dict[str, type[BaseModel]] = {
+            "objective": ObjectiveSettings, "stopping": StoppingSettings, "final": FinalSettings,
+        }  # fmt: skip
         model = tables.get(table[0] if table else "", Settings)
         return str(did_you_mean(f"key in {table[0]!r}:" if table else "key", str(key), model.model_fields))
     return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mnas.accuracy import AccuracyEstimate, AccuracyEstimator
 from mnas.devices import Device
@@ -14,6 +15,7 @@ from mnas.errors import CandidateError, DeviceError, MeasurementError
 from mnas.executors import Executor
 from mnas.objective import Latency, Measurement, Objective
 from mnas.space import Architecture, SearchSpace, count_madds, count_params, weight_bytes
+from mnas.stopping import StoppingRule
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
 
@@ -34,6 +36,7 @@ class Evaluator:
     executor: Executor
     storage: RunStorage
     seed: int
+    stopping: StoppingRule | None = None  # when trainings end early; only with a StoppableEstimator
 
     def __post_init__(self) -> None:
         self.trials = {trial.number: trial for trial in self.storage.trials()}
@@ -67,7 +70,7 @@ class Evaluator:
             else:
                 yield self._store(trial)
         watch(f"training {len(to_train)}")
-        jobs = {n: (trial.architecture, trial.seed) for n, trial in to_train.items()}
+        jobs = self._jobs(to_train, first=min(candidates, default=0))
         for number, outcome in self.executor.run(self.estimator.estimate, jobs):
             yield self._store(self._trained(to_train[number], outcome))
         for number in waiting:
@@ -123,14 +126,27 @@ class Evaluator:
             finished=time.time(),
         )
 
+    def _jobs(self, to_train: Mapping[int, Trial], first: int) -> dict[int, tuple[Any, ...]]:
+        """Arguments of the trainings of a batch that begins with trial `first`."""
+        jobs: dict[int, tuple[Any, ...]] = {n: (trial.architecture, trial.seed) for n, trial in to_train.items()}
+        if self.stopping is None:
+            return jobs
+        # Not from this batch: what of it is known depends on when a search was interrupted.
+        told = [trial for number, trial in self.trials.items() if number < first]
+        evidence = self.stopping.learn(told, self.objective, self._device)
+        return {n: (*job, evidence.below(to_train[n].latency_ms or 0.0)) for n, job in jobs.items()}
+
     def _trained(self, trial: Trial, outcome: AccuracyEstimate | CandidateError) -> Trial:
         trial = replace(trial, finished=time.time())
         if isinstance(outcome, CandidateError):
             return replace(trial, state=TrialState.FAILED, error=str(outcome))
-        task = self.estimator.task
+        task, state = self.estimator.task, TrialState.COMPLETE
+        if outcome.stopped and self.stopping:
+            task += f", stopped after {len(outcome.curve)} of {self.stopping.epochs} epochs"
+            state = TrialState.STOPPED
         measurement = replace(trial.measurement, accuracy=outcome.accuracy, task=task)
         reward = self.objective.reward(measurement)
-        return replace(trial, measurement=measurement, reward=reward, curve=outcome.curve)
+        return replace(trial, state=state, measurement=measurement, reward=reward, curve=outcome.curve)
 
     def _cached(self, number: int, tokens: tuple[int, ...], architecture: Architecture) -> Trial:
         now = time.time()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy
+from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy, is_stoppable
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
@@ -18,6 +18,7 @@ from mnas.executors import Executor, InProcessExecutor
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import BlockSpace, SearchSpace, nearest_member
+from mnas.stopping import StoppingRule
 from mnas.training import Recipe
 from mnas.trial import Trial
 
@@ -45,6 +46,7 @@ class Plan:
     target_ms: float | None
     caps: Caps
     objective: Callable[[float], Objective]
+    stopping: StoppingRule | None  # when trainings end early; None: never
     final: FinalSettings
     final_recipe: Recipe | None  # of the comparison at the end; None where there is none
     settings: Mapping[str, Any]
@@ -79,6 +81,9 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         reference_architecture(name)
     if isinstance(estimator, ProxyTask):
         estimator.check(space.decode((0,) * len(space.choices)))
+    stopping = _stopping(
+        settings, estimator, is_guided=settings.controller.name == "guided" and "controller" not in given
+    )
     described = settings.model_dump(exclude_none=True) | {
         key: _described(part) for key, part in given.items() if part is not None
     }
@@ -95,6 +100,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         target_ms=target_ms,
         caps=ready.caps if ready else settings.objective.caps,
         objective=make,
+        stopping=stopping,
         final=settings.final,
         final_recipe=_final_recipe(settings.final, estimator),
         settings=described,
@@ -106,6 +112,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
                 "objective": _without(("target_ms",), describe_objective(make(target_ms or 1.0))),
                 "dataset": _without(_NOT_IDENTITY, described.get("dataset") or {}),
                 "accuracy": estimator.task,
+                "stopping": _without(("epochs",), asdict(stopping)) if stopping else {},
             }
         ),
     )
@@ -203,6 +210,23 @@ def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
         )
     estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, dataset=dataset)
     return estimator
+
+
+def _stopping(settings: Settings, estimator: AccuracyEstimator, is_guided: bool) -> StoppingRule | None:
+    """The rule by which trainings end early, if they do."""
+    wanted, options = settings.stopping.use, settings.stopping.model_dump(exclude={"use"})
+    if wanted is False or (wanted is None and not is_guided):
+        return None
+    rule = StoppingRule(estimator.epochs, **options) if is_stoppable(estimator) else None
+    if rule and rule.rungs:
+        return rule
+    if wanted:
+        raise SettingsError(
+            "stopping.use should be true only where accuracy comes from trainings of at least "
+            f"{settings.stopping.factor} epochs (stopping.factor) that can be ended; this accuracy is "
+            f"{estimator.task!r}. Leave [stopping] out"
+        )
+    return None
 
 
 def _final_recipe(final: FinalSettings, estimator: AccuracyEstimator) -> Recipe | None:

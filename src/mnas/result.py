@@ -17,24 +17,36 @@ from mnas.trial import Trial, TrialState
 
 @dataclass(frozen=True)
 class Counts:
-    """How many trials ended how. `distinct` networks were trained; the rest of COMPLETE came from the cache."""
+    """How many trials ended how. `distinct` networks were trained, of which `stopped` ones not to the end.
+
+    `epochs` are those of whole trainings of all of them; `epochs_saved` of these were not trained.
+    """
 
     trials: int
     distinct: int
+    stopped: int
     cached: int
     infeasible: int
     failed: int
+    epochs: int
+    epochs_saved: int
 
     @classmethod
     def of(cls, trials: list[Trial]) -> Counts:
         """The counts of these trials."""
         fresh = [trial.state for trial in trials if not trial.cached]
+        lengths = [len(trial.curve) for trial in trials if not trial.cached]
+        # Something is stopped only after whole trainings, so the longest curve is one.
+        epochs = max(lengths, default=0) * (len(lengths) - lengths.count(0))
         return cls(
             trials=len(trials),
             distinct=fresh.count(TrialState.COMPLETE) + fresh.count(TrialState.STOPPED),
+            stopped=fresh.count(TrialState.STOPPED),
             cached=len(trials) - len(fresh),
             infeasible=fresh.count(TrialState.INFEASIBLE),
             failed=fresh.count(TrialState.FAILED),
+            epochs=epochs,
+            epochs_saved=epochs - sum(lengths),
         )
 
 

@@ -44,6 +44,7 @@ def search(
     trials: int = 100,
     seed: int = 0,
     workers: int | None = None,
+    stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
     name: str = "search",
     out: str | Path | None = None,
@@ -71,6 +72,7 @@ def search(
         trials: how many proposals.
         seed: of everything random.
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
+        stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
         name: of the run.
         out: the run folder, by default runs/NAME-DATE. A run that lies there already goes on.
@@ -92,6 +94,7 @@ def search(
         named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
     data = {"name": name, "seed": seed, "trials": trials, **named}
     data |= {"workers": workers} if workers is not None else {}
+    data |= {"stopping": dict(stopping)} if stopping is not None else {}
     data |= {"final": dict(final)} if final is not None else {}
     plan = plan_from(parse_settings(data, "mnas.search"), given)
     return run_plan(plan, Path(out) if out else default_folder(name), watch or (lambda progress: None))
@@ -171,7 +174,9 @@ class _Run:
 
     def _evaluator(self, objective: Objective) -> Evaluator:
         plan = self.plan
-        return Evaluator(plan.space, objective, plan.device, plan.estimator, self.executor, self.storage, plan.seed)
+        return Evaluator(
+            plan.space, objective, plan.device, plan.estimator, self.executor, self.storage, plan.seed, plan.stopping
+        )
 
     def _reach(self, evaluator: Evaluator) -> Reach:
         show = self._phase(tuple(evaluator.trials.values()))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mnas.accuracy._contract import AccuracyEstimate, AccuracyEstimator
+from mnas.accuracy._contract import (
+    AccuracyEstimate,
+    AccuracyEstimator,
+    StopBelow,
+    StoppableEstimator,
+    is_stoppable,
+)
 from mnas.accuracy._interval import binomial_interval
 from mnas.accuracy._proxy import ProxyTask, Retrained, retrain
 from mnas.accuracy._simulated import SimulatedAccuracy
@@ -19,8 +25,11 @@ __all__ = [
     "ProxyTask",
     "Retrained",
     "SimulatedAccuracy",
+    "StopBelow",
+    "StoppableEstimator",
     "SurrogateAccuracy",
     "binomial_interval",
+    "is_stoppable",
     "retrain",
 ]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mnas.accuracy._contract import AccuracyEstimate
+from mnas.accuracy._contract import AccuracyEstimate, StopBelow
 from mnas.datasets import Dataset
 from mnas.errors import SettingsError
 from mnas.space import Architecture
@@ -67,8 +68,15 @@ class ProxyTask:
         """Data set, split, resolution and the whole recipe: what must be equal for accuracies to be compared."""
         return f"{self.dataset.name} validation at {self.dataset.resolution} px: {self.recipe}"
 
-    def estimate(self, architecture: Architecture, seed: int) -> AccuracyEstimate:
-        """The accuracy after the last epoch, with the learning curve.
+    @property
+    def epochs(self) -> int:
+        """Of a whole training."""
+        return self.recipe.epochs
+
+    def estimate(
+        self, architecture: Architecture, seed: int, stop_below: StopBelow | None = None
+    ) -> AccuracyEstimate:
+        """The accuracy after the last epoch, with the learning curve; the training ends early where it is told to.
 
         Raises:
             TrainingError: it diverged or ran out of memory.
@@ -78,11 +86,15 @@ class ProxyTask:
         from mnas.training import train
 
         self.check(architecture)
+        began, watch = time.perf_counter(), _Watch(stop_below or StopBelow())
         with _threads(self.threads):
             module = build_model(architecture, dropout=self.recipe.dropout, seed=seed)
-            result = train(module, self.dataset, self.recipe, seed=seed)
-        assert result.accuracy is not None
-        return AccuracyEstimate(result.accuracy, result.curve, result.seconds)
+            try:
+                train(module, self.dataset, self.recipe, seed=seed, on_epoch=watch)
+            except _StoppedError:
+                watch.stopped = True
+        seconds = time.perf_counter() - began
+        return AccuracyEstimate(watch.curve[-1], tuple(watch.curve), seconds, watch.stopped)
 
     def check(self, architecture: Architecture) -> None:
         """That the architecture is for images like the data set's.
@@ -91,6 +103,24 @@ class ProxyTask:
             SettingsError: it is not.
         """
         _check_fit(architecture, self.dataset)
+
+
+class _StoppedError(Exception):
+    """Ends a training early."""
+
+
+class _Watch:
+    """Notes the accuracy after each epoch, and ends the training where it is below what it should be."""
+
+    def __init__(self, stop_below: StopBelow) -> None:
+        self.curve: list[float] = []
+        self.stopped = False
+        self._stop_below = stop_below
+
+    def __call__(self, epoch: int, accuracy: float) -> None:
+        self.curve.append(accuracy)
+        if self._stop_below.stops(epoch, accuracy):
+            raise _StoppedError
 
 
 @dataclass(frozen=True)

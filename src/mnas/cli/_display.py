@@ -20,7 +20,7 @@ from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
 from mnas.report import dominance, verdict
-from mnas.result import Comparison, Rated, SearchResult
+from mnas.result import Comparison, Counts, Rated, SearchResult
 from mnas.space import (
     Architecture,
     Count,
@@ -71,7 +71,7 @@ def print_result(result: SearchResult, as_json: bool) -> None:
     out = _out()
     counts = result.counts
     out.print(
-        f"{counts.trials} trials: {counts.distinct} networks trained, {counts.cached} cached, "
+        f"{counts.trials} trials: {counts.distinct} networks evaluated{_stopped(counts)}, {counts.cached} cached, "
         f"{counts.infeasible} infeasible, {counts.failed} failed, in {result.seconds:.0f} s of search"
     )
     for note in result.notes:
@@ -225,9 +225,15 @@ def _line(progress: SearchProgress) -> str:
     best = "-" if progress.best_reward is None else f"{progress.best_reward:.4f}"
     left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
     return (
-        f"{counts.distinct} trained, {counts.cached} cached, {counts.infeasible} infeasible, {counts.failed} failed, "
-        f"best reward {best}, front {progress.front_size}{left}"
+        f"{counts.distinct} evaluated{_stopped(counts)}, {counts.cached} cached, {counts.infeasible} infeasible, "
+        f"{counts.failed} failed, best reward {best}, front {progress.front_size}{left}"
     )
+
+
+def _stopped(counts: Counts) -> str:
+    if not counts.stopped:
+        return ""
+    return f" ({counts.stopped} stopped early, {100 * counts.epochs_saved / counts.epochs:.0f} % of epochs saved)"
 
 
 def _duration(seconds: float) -> str:
