@@ -184,7 +184,7 @@ def test_a_terminal_sees_live_progress(tmp_path):
     os.close(leader)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     assert "40/40" in text
-    for word in ("trained", "cached", "infeasible", "failed", "best reward", "front", "left"):
+    for word in ("evaluated", "cached", "infeasible", "failed", "best reward", "front", "left"):
         assert word in text
 
 
