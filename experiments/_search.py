@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ def search(
         proposals = searcher.ask(searcher.batch)
         fresh = [tokens for tokens in dict.fromkeys(proposals) if tokens not in known]
         known.update(zip(fresh, _measured(space, fresh, oracle), strict=True))
-        batch = []
+        batch: list[Trial] = []
         for tokens in proposals:
             architecture, measurement = known[tokens]
             reward, number = objective.reward(measurement), len(told) + len(batch)
@@ -64,7 +64,12 @@ def search(
 def _controller(name: str, space: SearchSpace, objective: Objective, seed: int) -> Controller:
     if name == "guided":
         return Guided(space, seed, objective=objective)
-    return {"ppo": PPO, "evolution": RegularizedEvolution, "random": RandomSearch}[name](space, seed)
+    kinds: dict[str, Callable[..., Controller]] = {
+        "ppo": PPO,
+        "evolution": RegularizedEvolution,
+        "random": RandomSearch,
+    }
+    return kinds[name](space, seed)
 
 
 def _measured(

@@ -1,7 +1,7 @@
 """The paper's controller over 8,000 trials, against random search (docs/experiments/rl_over_time.md).
 
-    python experiments/rl_over_time.py            # runs what results/rl_over_time.csv lacks
-    python experiments/rl_over_time.py --plot     # runs nothing: figure and table
+python experiments/rl_over_time.py            # runs what results/rl_over_time.csv lacks
+python experiments/rl_over_time.py --plot     # runs nothing: figure and table
 """
 
 from __future__ import annotations
@@ -91,15 +91,18 @@ def tables(found: Found) -> str:
 
 
 def _over_time(found: Found) -> str:
-    trials = [job.trials for job, _ in found][0]
+    trials = next(job.trials for job, _ in found)
     marks = [mark for mark in (100, 300, 1_000, 2_000, 4_000, 8_000) if mark <= trials]
     heads = ["searched", "what", *(f"@{mark:,}" for mark in marks)]
     lines = []
     for searched in SEARCHES:
         rows = _where(found, searched)
         scored = ("soft", "hard") if searched == "random" else (searched,)
-        columns = [(f"{what}_{goal}", f"{goal} reward, {word}", 100.0, ".2f")
-                   for goal in scored for what, word in (("mean", "mean of the latest 100"), ("best", "best so far"))]  # fmt: skip
+        columns = [
+            (f"{what}_{goal}", f"{goal} reward x 100, {title}", 100.0, ".2f")
+            for goal in scored
+            for what, title in (("mean", "mean of the latest 100"), ("best", "best so far"))
+        ]
         columns += [("latency_ms", "mean latency, ms", 1, ".2f"), ("accuracy", "mean accuracy, %", 100.0, ".2f")]
         columns += [("distinct", "different networks", 1, ",.0f")]
         for column, title, factor, form in columns if rows else ():
@@ -111,7 +114,15 @@ def _over_time(found: Found) -> str:
 
 def _winners(found: Found) -> str:
     oracle = Oracle(DEVICE)
-    heads = ["searched", "best known reward x 100", "reached", "after trials", "latency / T", "accuracy in %", "by trees"]
+    heads = [
+        "searched",
+        "best known reward x 100",
+        "reached",
+        "after trials",
+        "latency / T",
+        "accuracy in %",
+        "by trees",
+    ]
     lines = []
     for searched in ("soft", "hard"):
         rows = _where(found, searched)
@@ -136,7 +147,7 @@ def summary(found: Found) -> dict[str, Any]:
 
 
 def plot(found: Found) -> Figure:
-    """Mean reward and best so far, latency and accuracy of what is sampled, different networks; one seed's samples."""
+    """Rewards, latency and accuracy of what is sampled, how many networks differ; one seed's samples."""
     figure, axes = plt.subplots(2, 4, figsize=(15, 6.8), layout="constrained")
     for column, goal in enumerate(("soft", "hard")):
         axis = axes[0, column]
@@ -159,7 +170,7 @@ def plot(found: Found) -> Figure:
     axes[0, 2].axhline(Oracle(DEVICE).target_ms, color="black", linewidth=0.7)
     axes[0, 2].annotate("T", (1, Oracle(DEVICE).target_ms), (-4, 3), xycoords=("axes fraction", "data"),
                         textcoords="offset points", ha="right")  # fmt: skip
-    for axis in places + (axes[0, 0], axes[0, 1]):
+    for axis in (*places, axes[0, 0], axes[0, 1]):
         axis.set_xlabel("trials")
         axis.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
         axis.grid(alpha=0.25)

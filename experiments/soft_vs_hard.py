@@ -1,7 +1,7 @@
 """Soft against hard latency constraint (Tan et al. 2019, Fig. 3 and 6; docs/experiments/soft_vs_hard.md).
 
-    python experiments/soft_vs_hard.py            # runs what results/soft_vs_hard.csv lacks
-    python experiments/soft_vs_hard.py --plot     # runs nothing: figure and table
+python experiments/soft_vs_hard.py            # runs what results/soft_vs_hard.csv lacks
+python experiments/soft_vs_hard.py --plot     # runs nothing: figure and table
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def jobs(seeds: int | None) -> list[Job]:
     """Every search, seed after seed."""
     wanted = range(SEEDS if seeds is None else seeds)
     return [
-        Job(device, searched, seed, TRIALS)
-        for seed, device, searched in itertools.product(wanted, DEVICES, SEARCHES)
+        Job(device, searched, seed, TRIALS) for seed, device, searched in itertools.product(wanted, DEVICES, SEARCHES)
     ]
 
 
@@ -206,7 +205,11 @@ def _draw_fronts(axis: Axes, found: Found, device: str) -> None:
     oracle = Oracle(device)
     latencies = np.geomspace(0.25, 2.5, 100)
     axis.plot(
-        latencies, 100 * oracle.front_accuracy(latencies * oracle.target_ms), color="black", lw=0.8, label="best known"
+        latencies,
+        100 * oracle.front_accuracy(latencies * oracle.target_ms),
+        color="black",
+        lw=0.8,
+        label="best known",
     )
     for searched in SEARCHES:
         color, line = STYLES[searched]
