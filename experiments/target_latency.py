@@ -162,7 +162,7 @@ def summary(found: Found) -> dict[str, Any]:
 
 
 def plot(found: Found) -> Figure:
-    """Found latency over target, a panel per device and controller."""
+    """How far the found latency is from the target, a panel per device and controller."""
     places = [place for place in SEARCHES if _where(found, *place, REWARDS[0])]
     figure, axes = plt.subplots(2, 2, figsize=(9.6, 8.4), layout="constrained", squeeze=False)
     for axis, (device, controller) in zip(axes.flat, places, strict=False):
@@ -171,33 +171,37 @@ def plot(found: Found) -> Figure:
         axis.set_axis_off()
     handles = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False)
-    figure.suptitle("Found latency for five targets: the median of the seeds, and from the least to the most")
+    figure.suptitle(
+        "Deviation of the found latency from five targets: the median of the seeds, and from the least to the most"
+    )
     return figure
 
 
 def _draw(axis: Axes, found: Found, device: str, controller: str) -> None:
     targets = np.array([Oracle(device).percentile_ms(percentile) for percentile in PERCENTILES])
-    around = np.array([0.8 * targets[0], 1.25 * targets[-1]])
-    axis.plot(around, around, color="black", linewidth=0.8, label="the target")
-    axis.fill_between(around, (1 - CLOSE) * around, (1 + CLOSE) * around, color="black", alpha=0.1, linewidth=0)
+    axis.axhspan(-100 * CLOSE, 100 * CLOSE, color="black", alpha=0.1, linewidth=0)
+    axis.axhline(0, color="black", linewidth=0.8)
     for place, reward in enumerate(STYLES):
         here = _where(found, device, controller, reward)
         if not here:
             continue
-        values = [[float(row["latency_ms"]) for row in (_of_target(here, p))] for p in PERCENTILES]
+        values = [[100 * _deviation(row) for row in _of_target(here, percentile)] for percentile in PERCENTILES]
         middle = np.array([np.median(one) for one in values])
-        ends = np.array([(middle[i] - min(one), max(one) - middle[i]) for i, one in enumerate(values)]).T
+        ends = np.array(
+            [(median - min(one), max(one) - median) for median, one in zip(middle, values, strict=True)]
+        ).T
         color, marker = STYLES[reward]
-        shift = 1.025 ** (place - 2)  # side by side
         label = reward.replace("-", "\N{MINUS SIGN}")
-        axis.errorbar(
-            targets * shift, middle, ends, color=color, marker=marker, ms=5, linewidth=1.1, capsize=2, label=label
-        )
+        shifted = targets * 1.02 ** (place - 2)  # side by side
+        axis.errorbar(shifted, middle, ends, color=color, marker=marker, ms=5, linewidth=1.1, capsize=2, label=label)
     job = _where(found, device, controller, REWARDS[0])[0][0]
-    axis.set(xscale="log", yscale="log", title=f"{device}, {controller}, {job.trials:,} trials")
-    axis.set(xlabel="target latency (ms)", ylabel="latency of the found network (ms)")
+    axis.set_xscale("log")
+    axis.set_yscale("symlog", linthresh=5, linscale=1.2)
+    axis.set(ylim=(-110, 110), title=f"{device}, {controller}, {job.trials:,} trials")
+    axis.set(xlabel="target latency (ms)", ylabel="deviation of the found latency (%)")
     axis.set_xticks(targets, [f"{target:.2g}" for target in targets])
-    axis.set_yticks(targets, [f"{target:.2g}" for target in targets])
+    marks = (-100, -50, -20, -10, -5, -2, 0, 2, 5, 10, 20, 50, 100)
+    axis.set_yticks(marks, [f"{mark:+d}".replace("-", "\N{MINUS SIGN}") if mark else "0" for mark in marks])
     axis.minorticks_off()
     axis.grid(alpha=0.25)
 
