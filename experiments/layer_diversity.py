@@ -31,7 +31,7 @@ from mnas.space import Architecture, Block, count_madds, count_params
 
 DEVICES = ("zcu102", "a100")
 REWARDS = ("hard", "soft")
-TRIALS, SEEDS = 300, 3  # of `guided`; the best of the seeds is the found network
+TRIALS, SEEDS = 200, 2  # of `guided`; the best of the seeds is the found network
 KINDS = tuple(itertools.product(("sepconv", "mbconv4", "mbconv6"), (3, 5)))  # the expansions of the data
 SE_RATIOS = {"as found": None, "none": 0.0, "everywhere": 0.25}
 COLORS = {"sepconv": GREEN, "mbconv4": BLUE, "mbconv6": ORANGE}

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 DEVICES = ("zcu102", "a100")
 SEARCHES = ("soft", "hard", "random")  # PPO with either reward; random networks
-TRIALS, SEEDS = 3_000, 5  # 3,000 models for each type of reward, as in the paper's Fig. 6
+TRIALS, SEEDS = 3_000, 3  # 3,000 models for each type of reward, as in the paper's Fig. 6
 LATE = 1_000  # the last of them, which a policy that has learnt proposes
 EDGES = np.round(np.arange(0, 3.51, 0.05), 2)  # of the histogram: latency / target
 NEAR, WELL = 0.1, 0.25  # within a tenth of the target; a quarter and more from it
@@ -165,7 +165,7 @@ def _draw_rewards(axis: Axes) -> None:
         axis.plot(latencies, values, color=color, label=f"{reward} {_exponents(reward)}")
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set(title="reward at an accuracy of 0.5", xlabel="latency / T", ylabel="reward", ylim=(0, 0.65))
-    axis.legend(frameon=False, loc="lower left")
+    axis.legend(loc="lower left", framealpha=1, edgecolor="none")
 
 
 def _exponents(reward: str) -> str:
