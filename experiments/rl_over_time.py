@@ -175,8 +175,8 @@ def plot(found: Found) -> Figure:
         axis.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
         axis.grid(alpha=0.25)
     axes[1, 0].yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
-    for axis in (axes[0, 0], axes[0, 1], axes[0, 2]):
-        axis.legend(frameon=False, fontsize=8)
+    for axis in (axes[0, 0], axes[0, 1], axes[0, 3]):
+        axis.legend(frameon=False, fontsize=8, loc=(0.62, 0.45))
     for axis, searched in zip(axes[1, 1:], SEARCHES, strict=True):
         _draw_samples(figure, axis, found, searched)
     return figure

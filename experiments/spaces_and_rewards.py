@@ -30,7 +30,7 @@ from mnas.space import Architecture, Choice, SearchSpace, Tokens
 
 DEVICES = ("zcu102", "a100")
 REWARDS = ("accuracy", "soft", "hard")  # accuracy alone, and the two rewards of accuracy and latency
-SEARCHES = {"ppo": (3_000, 3), "guided": (100, 3)}  # trials and seeds
+SEARCHES = {"ppo": (3_000, 2), "guided": (100, 3)}  # trials and seeds
 CELLS = {"one-cell": (0,) * 7, "two-cells": (1, 0, 0, 0, 1, 0, 1)}  # which cell each block is
 SPACES = (*CELLS, "factorized")
 COLORS = {"one-cell": ORANGE, "two-cells": GREEN, "factorized": BLUE}
