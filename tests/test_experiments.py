@@ -31,7 +31,7 @@ def few_jobs(name: str, module: Any) -> list[Any]:
     if name == "target_latency":
         wanted = [("guided", "absolute -0.1"), ("evolution", "soft")]
         return [module.Job("zcu102", *one, percent, 0, 15) for one in wanted for percent in module.PERCENTILES]
-    trials = {"rl_over_time": 200, "layer_diversity": 10}.get(name, 60)
+    trials = {"rl_over_time": 100, "layer_diversity": 10}.get(name, 60)
     return [dataclasses.replace(job, trials=trials) for job in module.jobs(1)]
 
 
