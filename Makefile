@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # One process per core with one thread each: in small tests, threads of torch only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help setup search test test-slow check bench docs clean
+.PHONY: help setup search test test-slow check bench experiments docs clean
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,9 @@ check: setup  ## lint and types
 
 bench: setup  ## print every benchmark's table and JSON line
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+experiments: setup  ## run what the paper's experiments lack, and make their figures and tables again
+	for script in experiments/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 docs: setup  ## make the figures in docs/ again
 	$(BIN)/python docs/figures.py
