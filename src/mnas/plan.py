@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mnas import registry
 from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy, is_stoppable
@@ -75,7 +75,8 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     ready: Objective | None = given.get("objective")
     target_ms = ready.target_ms if ready else settings.objective.target_ms
     make = (lambda _: ready) if ready else settings.objective.objective
-    controller = _controller(settings, space, estimator, given.get("controller"))
+    known = _known(settings.final, space, estimator)
+    controller = _controller(settings, space, known, given.get("controller"))
     controller(make(target_ms or 1.0), ())  # what it refuses is refused before anything is spent
     for name in settings.final.references:
         reference_architecture(name)
@@ -109,6 +110,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
                 "seed": settings.seed,
                 "space": space.describe(),
                 "controller": described.get("controller"),
+                "levels": known.get("levels"),
                 "objective": _without(("target_ms",), describe_objective(make(target_ms or 1.0))),
                 "dataset": _without(_NOT_IDENTITY, described.get("dataset") or {}),
                 "accuracy": estimator.task,
@@ -151,38 +153,34 @@ def _space(settings: Settings, dataset: Any) -> SearchSpace:
 
 
 def _controller(
-    settings: Settings, space: SearchSpace, estimator: AccuracyEstimator, ready: Controller | None
+    settings: Settings, space: SearchSpace, known: Mapping[str, Any], ready: Controller | None
 ) -> Callable[[Objective, Sequence[Trial]], Controller]:
     name = settings.controller.name
     options = {key: value for key, value in settings.controller.options.items() if key != "warm_start"}
-
-    known_accuracy, levels = None, cast("tuple[float, ...]", ())
-    if isinstance(estimator, SurrogateAccuracy):
-        estimator.examine([space.decode((0,) * len(space.choices))])  # refuses a space that it does not answer for
-        known_accuracy = _first(estimator.predict_tokens)
-        levels = _levels(settings.final, space, estimator)
+    offered = {"space": space, "seed": settings.seed} | {key: known[key] for key in known if key not in options}
 
     def make(objective: Objective, warm_start: Sequence[Trial]) -> Controller:
-        offered = {"space": space, "seed": settings.seed, "objective": objective, "warm_start": warm_start}
-        if known_accuracy:
-            offered |= {"known_accuracy": known_accuracy} | ({} if "levels" in options else {"levels": levels})
-        made: Controller = registry.make("controller", name, options, **offered)
+        parts = {"objective": objective, "warm_start": warm_start}
+        made: Controller = registry.make("controller", name, options, **offered, **parts)
         return made
 
     return make if ready is None else lambda objective, warm_start: ready
 
 
-def _levels(final: FinalSettings, space: SearchSpace, surrogate: SurrogateAccuracy) -> tuple[float, ...]:
-    """What the references of the final comparison are predicted to reach, by whichever model thinks more of them."""
-    if not (final.top and final.references and isinstance(space, BlockSpace)):
-        return ()
-    members = [space.decode(nearest_member(space, reference_architecture(name))) for name in final.references]
-    first, second = (model.predict(members)[0].tolist() for model in surrogate.opinions)
-    return tuple(map(max, first, second))
+def _known(final: FinalSettings, space: SearchSpace, estimator: AccuracyEstimator) -> dict[str, Any]:
+    """What a controller may be told where accuracies are predicted: all of them, and which it is to surpass.
 
-
-def _first(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any], Any]:
-    return lambda value: function(value)[0]
+    The latter are those of the final comparison's references, by whichever model thinks more of them.
+    """
+    if not isinstance(estimator, SurrogateAccuracy):
+        return {}
+    estimator.examine([space.decode((0,) * len(space.choices))])  # refuses a space that it does not answer for
+    known: dict[str, Any] = {"known_accuracy": lambda tokens: estimator.predict_tokens(tokens)[0]}
+    if final.top and final.references and isinstance(space, BlockSpace):
+        members = [space.decode(nearest_member(space, reference_architecture(name))) for name in final.references]
+        first, second = (model.predict(members)[0].tolist() for model in estimator.opinions)
+        known["levels"] = tuple(map(max, first, second))
+    return known
 
 
 def _warm_start(settings: Settings) -> Path | None:

@@ -11,10 +11,10 @@ from mnas.controllers._nsga2 import NSGA2
 from mnas.controllers._random import RandomSearch
 
 if TYPE_CHECKING:
-    from mnas.controllers._guided import Guided
     from mnas.controllers._optuna import OptunaController
     from mnas.controllers._ppo import PPO
     from mnas.controllers._reinforce import Reinforce
+    from mnas.controllers.guided import Guided
 
 __all__ = [
     "NSGA2",
@@ -44,7 +44,7 @@ def __getattr__(name: str) -> Any:
 
         return OptunaController
     if name == "Guided":
-        from mnas.controllers._guided import Guided
+        from mnas.controllers.guided import Guided
 
         return Guided
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

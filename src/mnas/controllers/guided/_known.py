@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 
-from mnas.controllers._features import FeatureMap
+from mnas.controllers.guided._features import FeatureMap
 from mnas.space import Architecture, SearchSpace, Tokens
 
 _LUCK = 200  # draws of a network that is not known, before all networks are gone through

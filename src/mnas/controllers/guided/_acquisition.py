@@ -9,7 +9,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from mnas.controllers._arrays import Floats
+from mnas.controllers.guided._arrays import Floats
 from mnas.objective import Objective
 from mnas.pareto import front_indices
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mnas.controllers._arrays import Floats, TokenArray
-from mnas.controllers._features import FeatureMap, Rows
-from mnas.controllers._predictor import GaussianProcess, Prior
+from mnas.controllers.guided._arrays import Floats, TokenArray
+from mnas.controllers.guided._features import FeatureMap, Rows
+from mnas.controllers.guided._predictor import GaussianProcess, Prior
 
 _FIRST, _NEXT, _LATE = 60, 20, 7  # iterations of a fit: the first, later ones, those with many values
 _MANY = 120

@@ -9,14 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from mnas.controllers._aims import FEASIBLE, Aim, Front, Levels, ObjectiveReward, PlainReward, Prediction
-from mnas.controllers._arrays import Floats, TokenArray
-from mnas.controllers._candidates import CandidatePool, ranked, spread_design
 from mnas.controllers._checks import check_number, check_space, check_whole, rewards_of
-from mnas.controllers._features import FeatureMap, Rows
-from mnas.controllers._known import KnownNetworks
-from mnas.controllers._lessons import Lesson, below, selected
-from mnas.controllers._target_model import KnownTarget, TargetModel, rows_of
+from mnas.controllers.guided._aims import FEASIBLE, Aim, Front, Levels, ObjectiveReward, PlainReward, Prediction
+from mnas.controllers.guided._arrays import Floats, TokenArray
+from mnas.controllers.guided._candidates import CandidatePool, ranked, spread_design
+from mnas.controllers.guided._features import FeatureMap, Rows
+from mnas.controllers.guided._known import KnownNetworks
+from mnas.controllers.guided._lessons import Lesson, below, selected
+from mnas.controllers.guided._target_model import KnownTarget, TargetModel, rows_of
 from mnas.errors import SettingsError, did_you_mean
 from mnas.objective import Measurement, Objective
 from mnas.space import Architecture, SearchSpace, Tokens, count_madds, count_params, weight_bytes

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas.controllers._arrays import Floats, TokenArray
-from mnas.controllers._block_counter import LAYERS, BlockCounter
+from mnas.controllers.guided._arrays import Floats, TokenArray
+from mnas.controllers.guided._block_counter import LAYERS, BlockCounter
 from mnas.space import BlockSpace, SearchSpace
 
 _SCALING_SAMPLE = 256  # networks that say how far counts spread; drawn alike for every seed

@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 from scipy.special import ndtr
 
-from mnas.controllers._acquisition import (
+from mnas.controllers.guided._acquisition import (
     RewardSurface,
     expected_gain,
     expected_hypervolume_gain,
     reward_moments,
 )
-from mnas.controllers._arrays import Floats
-from mnas.controllers._predictor import Prior
+from mnas.controllers.guided._arrays import Floats
+from mnas.controllers.guided._predictor import Prior
 from mnas.objective import Objective
 from mnas.pareto import front_indices
 from mnas.trial import Trial, TrialState

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 from scipy.optimize import minimize
 
-from mnas.controllers._arrays import Floats
-from mnas.controllers._features import Group, Rows
+from mnas.controllers.guided._arrays import Floats
+from mnas.controllers.guided._features import Group, Rows
 
 _BOUNDS = (-16.0, 6.0)
 _JITTER = 1e-8

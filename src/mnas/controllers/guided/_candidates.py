@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas.controllers._arrays import Floats, TokenArray
-from mnas.controllers._features import FeatureMap, Rows
+from mnas.controllers.guided._arrays import Floats, TokenArray
+from mnas.controllers.guided._features import FeatureMap, Rows
 
 _PER_ROUND = 200  # networks looked at in one round, about
 _MIXED = 40  # of them crossings and changes of several choices

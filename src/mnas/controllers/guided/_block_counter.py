@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnas.controllers._arrays import Floats, TokenArray
+from mnas.controllers.guided._arrays import Floats, TokenArray
 from mnas.space import Architecture, Block, BlockSpace, Head, Stem, Tokens, count_rows
 
 # MAdds, parameters, layers, activations (outputs of the depthwise or only convolution, which a device has to move),
