@@ -1,10 +1,10 @@
 """Does the proxy task rank networks as long training does? 40 random networks, trained short and long.
 
-    python experiments/proxy_ranking.py --data fashion-mnist.npz    # trains what results/proxy_ranking_curves.csv lacks
+    python experiments/proxy_ranking.py --data fashion-mnist.npz    # trains what results/ lacks
     python experiments/proxy_ranking.py --plot                      # trains nothing: figure and table of the page
 
-Every training is a row per epoch in the CSV, written as soon as it is finished; so the script can be stopped and
-started at will. docs/experiments/proxy_ranking.md tells what came out.
+Every training is a row per epoch in results/proxy_ranking_curves.csv, written as soon as it is finished; the script
+can be stopped and started at will. docs/experiments/proxy_ranking.md tells what came out.
 """
 
 from __future__ import annotations

@@ -125,8 +125,8 @@ def chosen_by_proxy(report: Report) -> str:
         return ""
     return (
         f"Points of accuracy after the long training below the best of {loss['networks']}: a random network "
-        f"{loss['random']:.1f}, the best by one short training of {_epochs(PROXY)} {loss['best']:.1f}, the best of its "
-        f"best {CHOSEN} {loss['kept']:.1f} (means over seeds)."
+        f"{loss['random']:.1f}, the best by one short training of {_epochs(PROXY)} {loss['best']:.1f}, "
+        f"the best of its best {CHOSEN} {loss['kept']:.1f} (means over seeds)."
     )
 
 
