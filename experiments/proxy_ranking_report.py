@@ -171,10 +171,12 @@ def plot(report: Report) -> Figure:
 
 
 def _draw_accuracies(axis: Axes, report: Report) -> None:
+    if not report.lengths:  # stopped before the first short training
+        return
     epochs = PROXY if PROXY in report.lengths else report.lengths[0]
     short, long = (100 * np.array(ends) for ends in (report.ends("short", epochs), report.long))
     x, y = _mean(short), _mean(long)
-    spans = [np.abs(np.stack([np.nanmin(each, 0), np.nanmax(each, 0)]) - _mean(each)) for each in (short, long)]
+    spans = [np.abs(np.stack([np.fmin.reduce(each), np.fmax.reduce(each)]) - _mean(each)) for each in (short, long)]
     axis.errorbar(x, y, xerr=spans[0], yerr=spans[1], fmt="o", color=BLUE, ecolor="#9DBFD6", elinewidth=0.9, ms=5)
     axis.set_xlabel(f"accuracy after {_epochs(epochs)}, short training (%)")
     axis.set_ylabel(f"accuracy after {_epochs(report.long_epochs)}, long training (%)")
