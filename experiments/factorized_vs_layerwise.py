@@ -31,7 +31,7 @@ from mnas.space import Architecture
 
 NAME = "factorized_vs_layerwise"
 RESULTS = Path(__file__).parent / "results" / f"{NAME}.csv"
-TRIALS, SEEDS, EPOCHS, LONG = 40, 2, 3, 15
+TRIALS, SEEDS, EPOCHS, LONG = 40, 5, 3, 15
 TARGET_MS = 0.11  # about the median of both spaces on the simulated device
 SPACES: dict[str, Callable[[int], mnas.BlockSpace]] = {"factorized": factorized_space, "layerwise": layerwise_space}
 CONTROLLERS = ("guided",)

@@ -186,13 +186,16 @@ def plot(report: Report) -> Figure:
     plain_style()
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12.5, 4.3), layout="constrained")
     for axis, value, title in ((left, best_reward, "Best reward so far"), (middle, area, "Hypervolume so far")):
-        for key in report.groups():
-            _draw_seeds(axis, report.curves(*key, value), *key)
+        curves = {key: report.curves(*key, value) for key in report.groups()}
+        for key in curves:
+            _draw_seeds(axis, curves[key], *key)
+        # The first trials would squeeze all that comes after.
+        axis.set_ylim(bottom=min(float(curve[:, : FIRST // 2].max(axis=1).min()) for curve in curves.values()) - 0.01)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("trials")
         axis.grid(alpha=0.25)
     left.set_ylabel("reward (a fraction, no unit)")
-    middle.set_ylabel(f"share of the box from {REFERENCE[0]:g} ms and {REFERENCE[1]:.0%}")
+    middle.set_ylabel("hypervolume (a share of the box)")
     _draw_fronts(right, report)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     return figure
@@ -204,7 +207,6 @@ def _draw_seeds(axis: Axes, curves: Any, space: str, controller: str) -> None:
     style: dict[str, Any] = {"color": COLORS[space], "linestyle": LINES[controller]}
     axis.plot(trials, curves.T, linewidth=0.8, alpha=0.45, **style)
     axis.plot(trials, curves.mean(axis=0), linewidth=2.4, label=f"{space}, {controller}", **style)
-    axis.set_ylim(bottom=max(axis.get_ylim()[0], float(curves[:, min(4, len(trials) - 1)].min()) - 0.02))
 
 
 def _draw_fronts(axis: Axes, report: Report) -> None:
@@ -221,5 +223,5 @@ def _draw_fronts(axis: Axes, report: Report) -> None:
     axis.set_title("All trials and their fronts (dotted: the target)", fontsize=10)
     axis.set_xlabel("latency, simulated device (ms)")
     axis.set_ylabel("accuracy of the proxy task (a fraction)")
-    axis.set_ylim(bottom=REFERENCE[1])
+    axis.set_ylim(bottom=float(np.percentile([row.accuracy for row in report.tried], 1)) - 0.01)
     axis.grid(alpha=0.25)

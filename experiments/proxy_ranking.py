@@ -128,6 +128,13 @@ def finished_jobs(path: Path) -> dict[Job, tuple[float, ...]]:
     return {job: tuple(curve[e] for e in sorted(curve)) for job, curve in curves.items() if job.epochs in curve}
 
 
+def latencies(path: Path) -> Any:
+    """Of each network in the file, in ms."""
+    with path.open(encoding="utf-8", newline="") as file:
+        found = {int(row["network"]): float(row["latency_ms"]) for row in csv.DictReader(file)}
+    return np.array([found[network] for network in sorted(found)])
+
+
 def curves_of(found: Mapping[Job, tuple[float, ...]]) -> dict[tuple[str, int, int], Any]:
     """(kind, epochs, seed) -> array (networks, epochs); NaN where a network was not trained."""
     count = 1 + max(job.network for job in found)
@@ -144,7 +151,7 @@ def main(given: Sequence[str] | None = None) -> None:
         data = dataset(options.data, options.images, options.validation)
         jobs = [Job(network, *one) for one in PLAN for network in range(options.networks)]
         run(jobs, data, options.results, options.networks)
-    report = Report(curves_of(finished_jobs(options.results)))
+    report = Report(curves_of(finished_jobs(options.results)), latencies(options.results))
     text = tables(report)
     print(text)
     print(json.dumps(summary(report)))

@@ -35,8 +35,9 @@ class Row:
 class Report:
     """What the curves say."""
 
-    def __init__(self, curves: Curves) -> None:
+    def __init__(self, curves: Curves, latencies: Values) -> None:
         self.curves = curves
+        self.latencies = latencies  # (networks,), ms
         self.long_epochs = max(epochs for kind, epochs, _ in curves if kind == "long")
         self.lengths = sorted({epochs for kind, epochs, _ in curves if kind == "short"})
 
@@ -107,7 +108,16 @@ def tables(report: Report) -> str:
     lines += [
         f"| {row.name} | {row.against} | {row.tau.networks} | {row.tau.pairs} | {row.tau} |" for row in report.rows()
     ]
-    return "\n".join([*lines, "", chosen_by_proxy(report), ""])
+    return "\n".join([*lines, "", small_or_large(report), "", chosen_by_proxy(report), ""])
+
+
+def small_or_large(report: Report) -> str:
+    """In words: whether accuracies rise or fall with latency."""
+    words = []
+    for kind, epochs in [("short", epochs) for epochs in report.lengths] + [("long", report.long_epochs)]:
+        tau = tau_interval([(ends, report.latencies) for ends in report.ends(kind, epochs)])
+        words.append(f"{tau} after {_epochs(epochs)} ({kind})")
+    return f"Kendall's tau of accuracy and latency: {', '.join(words)}."
 
 
 def _between_seeds(ends: Any) -> float | None:
