@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from page import BLUE, ORANGE, plain_style
+from scipy.stats import ttest_ind
 from small_fashion import factorized_space, layerwise_space
 
 from mnas.devices import SimulatedDevice
@@ -73,6 +74,9 @@ class Final:
         )
 
 
+Value = Callable[[Sequence[Tried]], float]  # of the trials so far
+
+
 @dataclass(frozen=True)
 class Report:
     """What the searches came to."""
@@ -86,13 +90,23 @@ class Report:
         found = {(row.space, row.controller) for row in self.tried}
         return [key for key in itertools.product(COLORS, LINES) if key in found]
 
+    @property
+    def controllers(self) -> list[str]:
+        """That searched."""
+        return sorted({controller for _, controller in self.groups()})
+
+    @property
+    def trials(self) -> int:
+        """Of each search, of the shortest."""
+        return min(len(rows) for key in self.groups() for rows in self.searches(*key))
+
     def searches(self, space: str, controller: str) -> list[list[Tried]]:
         """The trials of each seed, in order."""
         rows = [row for row in self.tried if (row.space, row.controller) == (space, controller)]
         seeds = sorted({row.seed for row in rows})
         return [sorted((r for r in rows if r.seed == seed), key=lambda r: r.trial) for seed in seeds]
 
-    def curves(self, space: str, controller: str, value: Callable[[Sequence[Tried]], float]) -> Any:
+    def curves(self, space: str, controller: str, value: Value) -> Any:
         """(seeds, trials): a value of the trials so far."""
         searches = self.searches(space, controller)
         length = min(map(len, searches))
@@ -108,6 +122,9 @@ def area(rows: Sequence[Tried]) -> float:
     """Hypervolume of the trials so far, as a share of the box between REFERENCE and (0 ms, accuracy 1)."""
     box = REFERENCE[0] * (1 - REFERENCE[1])
     return hypervolume([(row.latency_ms, row.accuracy) for row in rows], REFERENCE) / box
+
+
+VALUES: dict[str, Value] = {"best reward": best_reward, "hypervolume": area}
 
 
 def tables(report: Report) -> str:
@@ -134,7 +151,7 @@ def tables(report: Report) -> str:
             _values([fmean(row.reward for row in rows[-FIRST:]) for rows in searches]),
         ]
         lines.append(f"| {' | '.join(key)} | {len(searches)} | {' | '.join(cells)} |")
-    lines.append("")
+    lines += ["", *difference_rows(report), ""]
     if report.finals:
         lines += [
             "| best network of | ms | accuracy in the search | trained long, another seed | reward of that |",
@@ -163,22 +180,45 @@ def _values(values: Sequence[float]) -> str:
     return f"{fmean(values):.3f} ({', '.join(f'{value:.3f}' for value in values)})"
 
 
-def differences(report: Report, controller: str, value: Callable[[Sequence[Tried]], float]) -> list[float]:
-    """Factorized less layerwise, seed by seed, at the end of the searches."""
-    ends = [[value(rows) for rows in report.searches(space, controller)] for space in ("factorized", "layerwise")]
-    return [one - other for one, other in zip(*ends, strict=False)]
+def difference(report: Report, controller: str, value: Value, trials: int) -> tuple[float, float, float] | None:
+    """Factorized less layerwise after so many trials: mean over seeds and Welch's interval at 95 %."""
+    groups = [
+        [value(rows[:trials]) for rows in report.searches(space, controller)] for space in ("factorized", "layerwise")
+    ]
+    if min(map(len, groups)) < 2:
+        return None
+    interval = ttest_ind(*groups, equal_var=False).confidence_interval()
+    return fmean(groups[0]) - fmean(groups[1]), float(interval.low), float(interval.high)
+
+
+def difference_rows(report: Report) -> list[str]:
+    """A Markdown table of the differences half way and at the end."""
+    marks = (report.trials // 2, report.trials)
+    heads = " | ".join(f"after {trials} trials [95 %]" for trials in marks)
+    rows = [f"| factorized less layerwise | {heads} |", "|---|---|---|"]
+    for controller, (name, value) in itertools.product(report.controllers, VALUES.items()):
+        found = [difference(report, controller, value, trials) for trials in marks]
+        cells = [f"{one[0]:+.3f} [{one[1]:+.3f}, {one[2]:+.3f}]" if one else "-" for one in found]
+        rows.append(f"| {name}, {controller} | {' | '.join(cells)} |")
+    return rows
 
 
 def summary(report: Report) -> dict[str, Any]:
     """For the JSON line."""
-    found = {
-        controller: {
-            "best_reward_differences": [round(d, 4) for d in differences(report, controller, best_reward)],
-            "hypervolume_differences": [round(d, 4) for d in differences(report, controller, area)],
+    found = {}
+    for controller in report.controllers:
+        ends = {name: difference(report, controller, value, report.trials) for name, value in VALUES.items()}
+        found[controller] = {
+            name.replace(" ", "_"): dict(zip(("mean", "low", "high"), (round(x, 4) for x in end), strict=True))
+            for name, end in ends.items()
+            if end is not None
         }
-        for _, controller in report.groups()
+    return {
+        "experiment": "factorized_vs_layerwise",
+        "trials": report.trials,
+        "reference": REFERENCE,
+        "factorized_less_layerwise": found,
     }
-    return {"experiment": "factorized_vs_layerwise", "reference": REFERENCE, "factorized_less_layerwise": found}
 
 
 def plot(report: Report) -> Figure:
