@@ -47,7 +47,6 @@ PLAN = (
     ("long", 15, 1),
     ("short", 5, 0),
     ("short", 1, 0),
-    ("short", 8, 0),
     ("short", 5, 1),
     ("short", 1, 1),
 )

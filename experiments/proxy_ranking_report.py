@@ -61,6 +61,9 @@ class Report:
         for epochs in self.lengths:
             pairs = list(itertools.product(self.ends("short", epochs), self.long))
             rows += _row(f"short training of {_epochs(epochs)}", "long training", epochs, pairs)
+        for epochs in (epochs for epochs in self.lengths if len(self.ends("short", epochs)) > 1 < len(self.long)):
+            pairs = [(_mean(self.ends("short", epochs)), _mean(self.long))]
+            rows += _row(f"mean of seeds, short training of {_epochs(epochs)}", "mean of seeds, long", epochs, pairs)
         for epoch in (epoch for epoch in PREFIXES if epoch < self.long_epochs):
             others = [(a, b) for (i, a), (j, b) in _seed_pairs(self.prefixes(epoch), self.long) if i != j]
             rows += _row(f"long training after {_epochs(epoch)}", "long training, other seed", epoch, others)
