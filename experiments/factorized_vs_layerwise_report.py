@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 from page import BLUE, ORANGE, plain_style
 from scipy.stats import ttest_ind
 from small_fashion import factorized_space, layerwise_space
@@ -176,8 +177,8 @@ def latencies_of_random(space: BlockSpace, samples: int = 500) -> tuple[float, f
 
 
 def _values(values: Sequence[float]) -> str:
-    """The mean, and every seed's in brackets."""
-    return f"{fmean(values):.3f} ({', '.join(f'{value:.3f}' for value in values)})"
+    """The mean over seeds, and the range in brackets."""
+    return f"{fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def difference(report: Report, controller: str, value: Value, trials: int) -> tuple[float, float, float] | None:
@@ -261,6 +262,7 @@ def _draw_fronts(axis: Axes, report: Report) -> None:
         axis.step(latencies, accuracies, where="post", color=color, linewidth=1.8)
     axis.axvline(report.target_ms, color="#555555", linestyle=":", linewidth=1.2)
     axis.set_title("All trials and their fronts (dotted: the target)", fontsize=10)
+    axis.xaxis.set_major_locator(MultipleLocator(0.05))
     axis.set_xlabel("latency, simulated device (ms)")
     axis.set_ylabel("accuracy of the proxy task (a fraction)")
     axis.set_ylim(bottom=float(np.percentile([row.accuracy for row in report.tried], 1)) - 0.01)
