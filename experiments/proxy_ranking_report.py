@@ -219,7 +219,7 @@ def _draw_taus(axis: Axes, report: Report) -> None:
     axis.set_xlabel("epochs trained")
     axis.set_ylabel("Kendall's tau")
     axis.set_xlim(0, report.long_epochs)
-    axis.set_ylim(top=1)
+    axis.set_ylim(min(0.0, axis.get_ylim()[0]), 1)  # room for the legend
     axis.set_title("Agreement of rankings, with 95 % intervals", fontsize=10)
     axis.grid(alpha=0.25)
     axis.legend(fontsize=8.5, loc="lower right")
