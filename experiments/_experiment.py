@@ -16,15 +16,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import matplotlib as mpl
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
+from _page import ROOT, image_path, page_path, save_figure, write_tables
 from matplotlib.figure import Figure
-
-from mnas.errors import StopError
-
-ROOT = Path(__file__).parents[1]
-BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
-# Okabe and Ito's colours, which most people can tell apart.
-BLUE, ORANGE, GREEN, PINK, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#555555"
 
 Row = dict[str, str]
 
@@ -80,7 +73,7 @@ class Experiment(Generic[J]):
         print(json.dumps({"experiment": self.name, **self.summary(found)}))
         self._draw(found, self._figure(options))
         if options.results == self.results and options.seeds is None and options.trials is None:
-            write_between_marks(ROOT / "docs" / "experiments" / f"{self.name}.md", text)
+            write_tables(page_path(self.name), text)
 
     def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(prog=f"experiments/{self.name}.py", description=self.main.__doc__)
@@ -101,7 +94,7 @@ class Experiment(Generic[J]):
 
     def _figure(self, options: argparse.Namespace) -> Path:
         if options.results == self.results and options.seeds is None and options.trials is None:
-            return ROOT / "docs" / "images" / "experiments" / f"{self.name}.png"
+            return image_path(self.name)
         path: Path = options.results.with_suffix(".png")
         return path
 
@@ -120,10 +113,7 @@ class Experiment(Generic[J]):
 
     def _draw(self, found: Sequence[tuple[J, Row]], path: Path) -> None:
         mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-        figure = self.plot(found)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
-        plt.close(figure)
+        save_figure(self.plot(found), path)
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -141,20 +131,6 @@ def spread(values: Iterable[float], form: str = ".2f") -> str:
 def numbers(cell: str) -> list[float]:
     """The numbers of a cell that holds several."""
     return [float(value) for value in cell.split()]
-
-
-def write_between_marks(page: Path, text: str) -> None:
-    """Put tables into a page of the documentation.
-
-    Raises:
-        StopError: the page lacks the marks.
-    """
-    old = page.read_text(encoding="utf-8") if page.exists() else ""
-    if not 0 <= old.find(BEGIN) < old.find(END):
-        raise StopError(f"{page} should have a line {BEGIN!r} and later a line {END!r}, between which tables go")
-    before, _, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
 def _cell(value: Any) -> str:

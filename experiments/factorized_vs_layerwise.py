@@ -21,9 +21,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
-from factorized_vs_layerwise_report import Final, Report, Tried, plot, summary, tables
-from page import ROOT, image_path, page_path, save_figure, write_tables
-from small_fashion import TRAIN, VALIDATION, FewImages, dataset, factorized_space, layerwise_space
+from _factorized_vs_layerwise_report import Final, Report, Tried, plot, summary, tables
+from _page import ROOT, image_path, page_path, save_figure, write_tables
+from _small_fashion import TRAIN, VALIDATION, FewImages, dataset, factorized_space, layerwise_space
 
 import mnas
 from mnas.accuracy import ProxyTask

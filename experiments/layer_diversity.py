@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from _experiment import BLUE, GREEN, GREY, ORANGE, Experiment, Row, markdown
+from _experiment import Experiment, Row, markdown
 from _oracle import SPACE, Oracle, from_word, objective, word
+from _page import BLUE, GREEN, GREY, ORANGE
 from _search import search
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from page import image_path, page_path, save_figure, write_tables
-from proxy_ranking_report import Report, plot, summary, tables
-from small_fashion import TRAIN, VALIDATION, FewImages, dataset, factorized_space
+from _page import image_path, page_path, save_figure, write_tables
+from _proxy_ranking_report import Report, plot, summary, tables
+from _small_fashion import TRAIN, VALIDATION, FewImages, dataset, factorized_space
 
 from mnas.accuracy import ProxyTask
 from mnas.devices import SimulatedDevice

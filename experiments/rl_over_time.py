@@ -17,8 +17,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from _experiment import BLUE, GREY, ORANGE, Experiment, Row, markdown, numbers, spread
+from _experiment import Experiment, Row, markdown, numbers, spread
 from _oracle import SPACE, Oracle, objective, word
+from _page import BLUE, GREY, ORANGE
 from _search import search
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

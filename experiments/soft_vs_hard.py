@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _experiment import BLUE, GREY, ORANGE, Experiment, Row, markdown, numbers, spread
+from _experiment import Experiment, Row, markdown, numbers, spread
 from _oracle import SPACE, Oracle, front_of, objective
+from _page import BLUE, GREY, ORANGE
 from _search import Searched, search
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

@@ -17,8 +17,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from _experiment import BLUE, GREEN, ORANGE, Experiment, Row, markdown, spread
+from _experiment import Experiment, Row, markdown, spread
 from _oracle import SPACE, Floats, Oracle, objective, word
+from _page import BLUE, GREEN, ORANGE
 from _search import search
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _experiment import BLUE, GREEN, ORANGE, PINK, SKY, Experiment, Row, markdown
+from _experiment import Experiment, Row, markdown
 from _oracle import SPACE, Oracle, objective, word
+from _page import BLUE, GREEN, ORANGE, PINK, SKY
 from _search import search
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

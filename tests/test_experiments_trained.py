@@ -36,7 +36,7 @@ def digits_file(tmp_path: Path) -> Path:
 
 
 def test_kendalls_tau_of_known_orders(module):
-    tau = module("kendall").kendall_tau
+    tau = module("_kendall").kendall_tau
     assert tau([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
     assert tau([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
     assert tau([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(4 / 6)
@@ -53,14 +53,16 @@ def test_the_interval_holds_the_true_tau_about_as_often_as_it_says(module):
     r, generator, hits = 0.7, np.random.default_rng(0), 0
     for seed in range(100):
         one, noise = generator.normal(size=(2, 40))
-        found = module("kendall").tau_interval([(one, r * one + np.sqrt(1 - r**2) * noise)], resamples=200, seed=seed)
+        found = module("_kendall").tau_interval(
+            [(one, r * one + np.sqrt(1 - r**2) * noise)], resamples=200, seed=seed
+        )
         hits += found.low <= 2 / np.pi * np.arcsin(r) <= found.high
     assert 86 <= hits <= 99
 
 
 def test_the_interval_of_several_seeds(module):
     """The mean of the pairs' taus; a network that one ranking lacks is left out of that pair alone."""
-    kendall = module("kendall")
+    kendall = module("_kendall")
     one = np.array([1.0, 2, 3, 4, 5])
     other, gap = np.array([1.0, 2, 3, 5, 4]), np.array([1.0, 2, np.nan, 4, 5])
     found = kendall.tau_interval([(one, other), (one, gap)], resamples=50)
@@ -79,7 +81,7 @@ def test_tables_and_figure_are_made_of_the_committed_rows(module, tmp_path, caps
     *table, line = capsys.readouterr().out.strip().splitlines()
     assert json.loads(line)["experiment"] == name
     assert (tmp_path / script.RESULTS.with_suffix(".png").name).stat().st_size > 10_000
-    page = module("page").page_path(name).read_text(encoding="utf-8")
+    page = module("_page").page_path(name).read_text(encoding="utf-8")
     assert "\n".join(table).strip() in page
 
 
@@ -96,7 +98,7 @@ def test_each_training_of_the_committed_curves_is_whole(module):
 
 
 def test_every_factorized_network_is_a_layerwise_one(module):
-    spaces = module("small_fashion")
+    spaces = module("_small_fashion")
     factorized, layerwise = spaces.factorized_space(), spaces.layerwise_space()
     generator = random.Random(0)
     for _ in range(50):

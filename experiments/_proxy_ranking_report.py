@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from kendall import Tau, Values, tau_interval
+from _kendall import Tau, Values, tau_interval
+from _page import BLUE, GREEN, GREY, ORANGE, plain_style
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from page import BLUE, GREEN, GREY, ORANGE, plain_style
 
 PROXY = 3  # epochs of the training that is called the proxy on the page
 PREFIXES = (1, 2, 3, 5, 8, 12)  # epochs of the long trainings that are looked at

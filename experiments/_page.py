@@ -1,4 +1,4 @@
-"""What the experiments that train have in common when they write their pages and figures."""
+"""What the experiments have in common when they write their pages and figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnas.errors import StopError
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- tables -->", "<!-- end of tables -->"
 # Okabe and Ito's colours, which most people can tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
+BLUE, ORANGE, GREEN, PINK, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#555555"
 
 
 def image_path(name: str) -> Path:
@@ -45,4 +45,4 @@ def write_tables(page: Path, tables: str) -> None:
         raise StopError(f"{page} should have a line {BEGIN!r} and later a line {END!r}, between which tables go")
     before, _, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n\n{tables}\n{end}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{tables.rstrip()}\n\n{end}{after}", encoding="utf-8")

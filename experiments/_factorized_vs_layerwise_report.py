@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from _page import BLUE, ORANGE, plain_style
+from _small_fashion import factorized_space, layerwise_space
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
-from page import BLUE, ORANGE, plain_style
 from scipy.stats import ttest_ind
-from small_fashion import factorized_space, layerwise_space
 
 from mnas.devices import SimulatedDevice
 from mnas.pareto import front_indices, hypervolume
