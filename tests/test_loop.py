@@ -100,6 +100,14 @@ def test_resume_is_invisible(simulate, essence, tmp_path, estimates):
     assert [essence(t) for t in resumed.trials] == [essence(t) for t in whole.trials]
 
 
+def test_what_was_interrupted_took_its_time_too(simulate, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        simulate(accuracy=StopsAfter(10), out=tmp_path / "run")
+    stopped = load_result(tmp_path / "run").seconds
+    assert stopped > 0
+    assert simulate(out=tmp_path / "run").seconds > stopped
+
+
 def test_an_architecture_is_never_trained_again(simulate, tiny_space, counting_accuracy):
     result = simulate(space=tiny_space, accuracy=counting_accuracy, trials=150, controller="random")
     assert len(set(counting_accuracy.asked)) == len(counting_accuracy.asked) == result.counts.distinct

@@ -145,6 +145,17 @@ class _Run:
 
     def run(self, device_changed: bool) -> SearchResult:
         began = time.monotonic()
+        try:
+            evaluator = self._search(device_changed)
+        finally:  # what was interrupted took its time too
+            self._add_seconds(time.monotonic() - began)
+        self._compare(evaluator)
+        result = replace(load_result(self.folder, self.storage), notes=self.notes)
+        _write_winner(result)
+        write_report(result)
+        return result
+
+    def _search(self, device_changed: bool) -> Evaluator:
         warm_start = self._warm_start()
         evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
         reach = self._reach(evaluator)
@@ -156,21 +167,17 @@ class _Run:
             self._remeasure_front(evaluator)
         controller = self.plan.controller(evaluator.objective, warm_start)
         SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
-        self._add_seconds(time.monotonic() - began)
-        result = load_result(self.folder, self.storage)
-        if self.plan.final_recipe and isinstance(self.plan.estimator, ProxyTask):
-            dataset, recipe = self.plan.estimator.dataset, self.plan.final_recipe
-            task = FinalTask(dataset, recipe, self.plan.final, self.folder / "final")
-            compare(result, task, evaluator, self.executor, self.storage, self._phase(result.trials))
-            result = load_result(self.folder, self.storage)
-        elif self.plan.final.top and isinstance(self.plan.estimator, SurrogateAccuracy):
-            references, show = self.plan.final.references, self._phase(result.trials)
-            compare_with_references(result, references, evaluator, self.plan.estimator, self.storage, show)
-            result = load_result(self.folder, self.storage)
-        result = replace(result, notes=self.notes)
-        _write_winner(result)
-        write_report(result)
-        return result
+        return evaluator
+
+    def _compare(self, evaluator: Evaluator) -> None:
+        """The comparison at the end, of trained accuracies or of predicted ones."""
+        plan, result = self.plan, load_result(self.folder, self.storage)
+        show = self._phase(result.trials)
+        if plan.final_recipe and isinstance(plan.estimator, ProxyTask):
+            task = FinalTask(plan.estimator.dataset, plan.final_recipe, plan.final, self.folder / "final")
+            compare(result, task, evaluator, self.executor, self.storage, show)
+        elif plan.final.top and isinstance(plan.estimator, SurrogateAccuracy):
+            compare_with_references(result, plan.final.references, evaluator, plan.estimator, self.storage, show)
 
     def _evaluator(self, objective: Objective) -> Evaluator:
         plan = self.plan
