@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 DEVICE = "zcu102"
 SEARCHES = ("soft", "hard", "random")  # PPO with either reward; random networks
-TRIALS, SEEDS = 8_000, 3  # "about 8K models" in the paper
+TRIALS, SEEDS = 8_000, 10  # "about 8K models" in the paper
 WINDOW = 100  # trials over which means are taken
 SHOWN = 20  # of so many trials one is drawn
 STYLES = {"soft": (BLUE, "-"), "hard": (ORANGE, "-"), "random": (GREY, ":")}
