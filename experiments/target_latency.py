@@ -32,8 +32,8 @@ REWARDS = ("soft", "hard", "absolute -0.1", "absolute -0.03", "absolute -0.5")
 CLOSE = 0.05  # of the target
 # (device, controller): trials, seeds and rewards. What costs most is asked least.
 SEARCHES = {
-    ("zcu102", "guided"): (150, 3, REWARDS),
-    ("a100", "guided"): (150, 3, REWARDS),
+    ("zcu102", "guided"): (150, 10, REWARDS),
+    ("a100", "guided"): (150, 10, REWARDS),
     ("zcu102", "ppo"): (3_000, 3, REWARDS[:3]),
     ("zcu102", "evolution"): (1_000, 3, REWARDS[:3]),
 }
