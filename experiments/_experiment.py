@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import matplotlib as mpl
 import numpy as np
 import torch
-from _page import ROOT, image_path, page_path, save_figure, write_tables
+from _page import ROOT, publish
 from matplotlib.figure import Figure
 
 Row = dict[str, str]
@@ -71,9 +71,9 @@ class Experiment(Generic[J]):
         text = self.tables(found)
         print(text)
         print(json.dumps({"experiment": self.name, **self.summary(found)}))
-        self._draw(found, self._figure(options))
-        if options.results == self.results and options.seeds is None and options.trials is None:
-            write_tables(page_path(self.name), text)
+        mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+        is_committed = options.results == self.results and options.seeds is None and options.trials is None
+        publish(self.name, text, self.plot(found), options.results, is_committed)
 
     def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(prog=f"experiments/{self.name}.py", description=self.main.__doc__)
@@ -92,12 +92,6 @@ class Experiment(Generic[J]):
             for job in jobs
         ]
 
-    def _figure(self, options: argparse.Namespace) -> Path:
-        if options.results == self.results and options.seeds is None and options.trials is None:
-            return image_path(self.name)
-        path: Path = options.results.with_suffix(".png")
-        return path
-
     def _run(self, jobs: Iterable[J], path: Path) -> None:
         """Each search is in the file as soon as it is finished."""
         for job in jobs:
@@ -110,10 +104,6 @@ class Experiment(Generic[J]):
             stored[_key(job)] = row
             _write(path, stored)
             print(f"{self.name}: {' '.join(_key(job))} ({time.perf_counter() - began:.1f} s)", flush=True)
-
-    def _draw(self, found: Sequence[tuple[J, Row]], path: Path) -> None:
-        mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-        save_figure(self.plot(found), path)
 
 
 def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

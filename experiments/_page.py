@@ -46,3 +46,10 @@ def write_tables(page: Path, tables: str) -> None:
     before, _, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n{tables.rstrip()}\n\n{end}{after}", encoding="utf-8")
+
+
+def publish(name: str, tables: str, figure: Figure, results: Path, is_committed: bool) -> None:
+    """The figure and the page of committed results; of others the figure alone, beside their CSV."""
+    save_figure(figure, image_path(name) if is_committed else results.with_suffix(".png"))
+    if is_committed:
+        write_tables(page_path(name), tables)

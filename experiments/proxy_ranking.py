@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _page import image_path, page_path, save_figure, write_tables
+from _page import publish
 from _proxy_ranking_report import Report, plot, summary, tables
 from _small_fashion import TRAIN, VALIDATION, FewImages, dataset, factorized_space
 
@@ -154,10 +154,7 @@ def main(given: Sequence[str] | None = None) -> None:
     text = tables(report)
     print(text)
     print(json.dumps(summary(report)))
-    is_committed = options.results == RESULTS
-    save_figure(plot(report), image_path(NAME) if is_committed else options.results.with_suffix(".png"))
-    if is_committed:
-        write_tables(page_path(NAME), text)
+    publish(NAME, text, plot(report), options.results, options.results == RESULTS)
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:

@@ -10,8 +10,9 @@ import pytest
 
 from mnas.accuracy import SurrogateAccuracy
 from mnas.devices import SurrogateDevice
-from mnas.errors import SettingsError
+from mnas.errors import MeasurementError, SettingsError
 from mnas.folder import load_result
+from mnas.models import reference_architecture
 from mnas.objective import Latency
 from mnas.report import dominance, render_html
 from mnas.result import Comparison, Rated, SearchResult
@@ -120,6 +121,20 @@ def test_references_and_what_dominates_them_are_measured_together(simulate):
         if rated is not None
     }
     assert device.together == [len(networks)]
+
+
+def test_a_reference_that_cannot_be_measured_is_left_out_and_the_report_written(simulate):
+    b0 = reference_architecture("efficientnet-b0-relu")
+
+    class Refusing(SurrogateDevice):
+        def measure(self, architecture: Architecture) -> Latency:
+            if architecture == b0:
+                raise MeasurementError("no such operation")
+            return super().measure(architecture)
+
+    result = simulate(**{**SETTINGS, "trials": 30, "device": Refusing("zcu102")})
+    assert [comparison.reference.label for comparison in result.comparisons] == [f"nearest to {n}" for n in NAMES[1:]]
+    assert (result.folder / "report.html").exists()
 
 
 def test_without_a_final_there_is_no_comparison(simulate):

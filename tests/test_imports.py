@@ -34,7 +34,7 @@ BETWEEN_LEAVES = {
     ("devices", "export"), ("devices", "models"), ("accuracy", "models"), ("accuracy", "datasets"),
     ("accuracy", "training"), ("training", "models"), ("training", "datasets"), ("export", "models"),
 }  # fmt: skip
-STANDARD_LIBRARY_ALONE = ("errors", "space", "objective", "trial", "pareto", "stopping", "storage")
+STANDARD_LIBRARY_ALONE = ("errors", "space", "objective", "trial", "pareto", "storage")
 
 
 def _room(path: Path) -> str:

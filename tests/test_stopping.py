@@ -26,7 +26,7 @@ from mnas.objective import AbsoluteReward, Latency, Measurement, WeightedProduct
 from mnas.plan import plan_from
 from mnas.report import render_html
 from mnas.space import Architecture
-from mnas.stopping import Forecast, StoppingRule, student_quantile
+from mnas.stopping import Forecast, StoppingRule
 from mnas.trial import Trial, TrialState
 
 ANY = Architecture.parse("ds_r1_k3_s1_c16")
@@ -220,12 +220,6 @@ def test_the_bound_is_that_of_a_linear_regression():
 
 def _squared_sine(value: float) -> float:
     return math.sin(value) ** 2
-
-
-@pytest.mark.parametrize("freedom", [3, 10, 100])
-@pytest.mark.parametrize("probability", [0.8, 0.95, 0.99])
-def test_students_quantiles_are_scipys(probability, freedom):
-    assert student_quantile(probability, freedom) == pytest.approx(scipy.stats.t.ppf(probability, freedom), rel=0.02)
 
 
 # -- a whole search -------------------------------------------------------------------------------------------------

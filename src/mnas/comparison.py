@@ -13,6 +13,7 @@ from typing import Any
 
 from mnas.accuracy import SurrogateAccuracy
 from mnas.devices import Device
+from mnas.errors import MeasurementError
 from mnas.evaluator import Evaluator
 from mnas.models import reference_architecture
 from mnas.objective import Latency
@@ -54,9 +55,10 @@ def compare_with_references(
 ) -> None:
     """Find what dominates each reference, measure all of them together, and store it. What is stored stays.
 
+    A reference that cannot be measured on this device is left out.
+
     Raises:
         SettingsError: an unknown reference.
-        MeasurementError: a reference cannot be measured.
         DeviceError: the device stayed away.
     """
     space = evaluator.space
@@ -64,7 +66,7 @@ def compare_with_references(
         return
     watch("comparing with references")
     references = _candidates(
-        [_member(name, space) for name in names], lambda network: evaluator.measure(network), surrogate
+        [_member(name, space) for name in names], lambda network: _measured(network, evaluator, watch), surrogate
     )
     trials = [t for t in result.trials if t.state is TrialState.COMPLETE and not t.cached]
     measured = {t.architecture.id: t.measurement.latency for t in trials}
@@ -106,6 +108,14 @@ def _member(name: str, space: BlockSpace) -> tuple[str, Architecture]:
     return (name if member == reference else f"nearest to {name}"), member
 
 
+def _measured(network: Architecture, evaluator: Evaluator, watch: Callable[[str], None]) -> Latency | None:
+    try:
+        return evaluator.measure(network)
+    except MeasurementError as error:  # no reason to lose the report of the search
+        watch(f"a reference is left out, it cannot be measured: {error}")
+        return None
+
+
 def _candidates(
     networks: Sequence[tuple[str, Architecture]],
     latency: Callable[[Architecture], Latency | None],
@@ -115,11 +125,9 @@ def _candidates(
         return []
     architectures = [architecture for _, architecture in networks]
     first, second = surrogate.opinions
-    means, sds = first.predict(architectures)
-    seconds, _ = second.predict(architectures)
-    far = first.examine(architectures).far
+    said, (seconds, _) = first.examine(architectures), second.predict(architectures)
     return [
-        _Candidate(label, network, known, float(means[i]), float(sds[i]), float(seconds[i]), bool(far[i]))
+        _Candidate(label, network, known, said.mean[i] / 100, said.sd[i] / 100, float(seconds[i]), bool(said.far[i]))
         for i, (label, network) in enumerate(networks)
         if (known := latency(network)) is not None
     ]

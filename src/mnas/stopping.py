@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 from mnas.accuracy import StopBelow
 from mnas.errors import SettingsError
@@ -172,6 +172,8 @@ class Forecast:
 
         That is so where the slope is not significantly above zero: a lower accuracy would not lower the bound.
         """
+        from scipy.special import stdtrit  # quantiles of Student's t; looking at a run does not wait for scipy
+
         early, final = [_scaled(x) for x, _ in pairs], [_scaled(y) for _, y in pairs]
         mean_x, mean_y = fmean(early), fmean(final)
         spread = math.fsum((x - mean_x) ** 2 for x in early)
@@ -181,7 +183,7 @@ class Forecast:
         residuals = [y - mean_y - slope * (x - mean_x) for x, y in zip(early, final, strict=True)]
         freedom = len(pairs) - 2
         sd = max(math.sqrt(math.fsum(r * r for r in residuals) / freedom), _LEAST_SD)
-        width = student_quantile(1 - risk, freedom) * sd
+        width = float(stdtrit(freedom, 1 - risk)) * sd
         if slope <= width / math.sqrt(spread):
             return None
         return cls(slope, mean_x, mean_y, spread, width, len(pairs))
@@ -204,21 +206,6 @@ class Forecast:
         away = early - self.early
         factor = math.sqrt(1 + 1 / self.count + away**2 / self.spread)
         return self.final + self.slope * away + self.width * factor
-
-
-def student_quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t, for probabilities above a half: an expansion, Abramowitz and Stegun 1964, 26.7.5.
-
-    >>> round(student_quantile(0.95, 10), 3)
-    1.812
-    """
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
 
 
 def _scaled(accuracy: float) -> float:

@@ -43,7 +43,7 @@ def test_each_choice_is_answered_by_the_nearest_option():
 
 
 def test_of_equally_near_options_the_smaller_is_taken():
-    """Expansion 5 lies between 4 and 6, kernel 4 between 3 and 5 (7 and 3 are as far from 5, which is there)."""
+    """Expansion 5 lies between 4 and 6."""
     blocks = " ".join(f"ir_r1_k3_s{s}_e5_c{c}" for s, c in zip((1, 2, 2, 2, 1, 2, 1), (16, 24, 40, 80, 112, 192, 320),
                                                                strict=True))  # fmt: skip
     nearest = SPACE.decode(nearest_member(SPACE, Architecture.parse(blocks)))

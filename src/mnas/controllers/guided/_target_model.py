@@ -73,6 +73,8 @@ class TargetModel:
 
     def summary(self) -> dict[str, Any]:
         """Noise, leave-one-out Kendall tau and root mean square error, and what matters most, as shares."""
+        from scipy.stats import kendalltau  # takes as long to import as all else here, and is needed only now
+
         assert self._rows is not None
         errors = self._process.left_out
         groups = self._process.groups
@@ -83,7 +85,8 @@ class TargetModel:
         return {
             "values": len(errors),
             "noise": _short(self.noise),
-            "left_out_tau": _short(kendall_tau(self._values + errors, self._values)),
+            # Not a number where all values are equal and nothing can be ordered.
+            "left_out_tau": _short(np.nan_to_num(kendalltau(self._values + errors, self._values).statistic)),
             "left_out_rmse": _short(float(np.sqrt(np.mean(np.square(errors))))),
             "important": {groups[index].name: _short(float(shares[index])) for index in largest.tolist()},
         }
@@ -126,15 +129,6 @@ class KnownTarget:
     def summary(self) -> dict[str, Any]:
         """That it is known."""
         return {"known": True}
-
-
-def kendall_tau(a: Floats, b: Floats) -> float:
-    """Share of pairs in the same order minus that of pairs in the other; 0 where nothing can be ordered."""
-    order = np.argsort(b, kind="stable")
-    a, b = a[order], b[order]
-    above = a[:, None] < a
-    agreeing = np.triu(above & (b[:, None] < b), 1).sum() - np.triu(above.T & (b[:, None] < b), 1).sum()
-    return float(agreeing) / max(1.0, len(a) * (len(a) - 1) / 2)
 
 
 def rows_of(feature_map: FeatureMap, tokens: Sequence[Sequence[int]]) -> Rows:
