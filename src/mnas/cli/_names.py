@@ -45,7 +45,7 @@ def space(name: str) -> SearchSpace | None:
 
 def measuring_device(name: str, options: Mapping[str, Any]) -> Device:
     """The device of that name or settings file, to measure one architecture well; options of None are left out."""
-    part = device_part(name, Part(name=name))
+    part = device_part(name, Part(name=""))
     given = {key: value for key, value in options.items() if value is not None}
     # A single measurement can afford what a search cannot: an interval over several fresh processes.
     usual = {"processes": 5} if "processes" in registry.options("device", part.name) else {}
@@ -54,15 +54,27 @@ def measuring_device(name: str, options: Mapping[str, Any]) -> Device:
 
 
 def device_part(name: str, present: Part) -> Part:
-    """A device as settings. The present one's own settings stay when only its name is repeated."""
+    """A device as settings: a name, an address (ssh://pi@board, adb://SERIAL), a profile or a settings file.
+
+    The present one's own settings stay when only its name is repeated.
+    """
+    scheme, is_address, address = name.partition("://")
+    if is_address:
+        return Part(name=_known_device(scheme), address=address)
+    if Path(name).suffix == ".profile":
+        return Part(name="profile", file=name)
     if Path(name).suffix == ".toml":
         table = read_toml(Path(name)).get("device")
         if not isinstance(table, Mapping) or "name" not in table:
             raise SettingsError(f'{name} should have a [device] table with a name, such as name = "cpu"')
         return Part(**table)
+    return present if present.name == _known_device(name) else Part(name=name)
+
+
+def _known_device(name: str) -> str:
     if name not in registry.names("device"):
         raise did_you_mean("device", name, registry.names("device"))
-    return present if present.name == name else Part(name=name)
+    return name
 
 
 def every() -> dict[str, list[str]]:
