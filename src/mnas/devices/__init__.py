@@ -10,14 +10,21 @@ from mnas.devices._simulated import SimulatedDevice
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
+    from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SurrogateDevice"]
+__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SshDevice", "SurrogateDevice"]
+
+
+# What needs torch or numpy is imported when it is asked for.
+_LATE = {
+    "LocalDevice": "mnas.devices._local",
+    "SshDevice": "mnas.devices._ssh",
+    "SurrogateDevice": "mnas.devices._surrogate",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "LocalDevice":  # needs torch
-        return importlib.import_module("mnas.devices._local").LocalDevice
-    if name == "SurrogateDevice":  # needs numpy
-        return importlib.import_module("mnas.devices._surrogate").SurrogateDevice
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
