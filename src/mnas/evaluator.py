@@ -11,10 +11,10 @@ from typing import Any
 
 from mnas.accuracy import AccuracyEstimate, AccuracyEstimator
 from mnas.devices import Device
-from mnas.errors import CandidateError, DeviceError, MeasurementError
+from mnas.errors import CandidateError, DeviceError, MeasurementError, SettingsError
 from mnas.executors import Executor
 from mnas.objective import Latency, Measurement, Objective
-from mnas.space import Architecture, SearchSpace, count_madds, count_params, weight_bytes
+from mnas.space import Architecture, SearchSpace, count_madds, count_params, peak_activation_bytes, weight_bytes
 from mnas.stopping import StoppingRule
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
@@ -83,12 +83,23 @@ class Evaluator:
         Raises:
             MeasurementError: this architecture cannot be measured.
             DeviceError: the device stayed away after several tries.
+            SettingsError: there is a cap on something that the device does not tell.
         """
         stored = self.storage.latency(architecture.id, self._device)
         if stored is None:
             stored = self._patiently(architecture)
             self.storage.add_latency(architecture.id, stored)
+        self._check_caps(architecture, stored)
         return stored
+
+    def _check_caps(self, architecture: Architecture, latency: Latency) -> None:
+        """Every cap is on something that was measured: else it would hold for nothing, silently."""
+        missing = self.objective.caps.unmeasured(replace(counted(architecture), latency=latency))
+        if missing:
+            raise SettingsError(
+                f"{', '.join(missing)} cannot be kept on {latency.device!r}, which does not tell it. max_file_mb needs a "
+                "device that converts networks to files, max_energy_mj one with a meter and energy = true under [device]"
+            )
 
     def _patiently(self, architecture: Architecture) -> Latency:
         for wait in _DEVICE_WAITS:
@@ -163,7 +174,12 @@ class Evaluator:
 
 def counted(architecture: Architecture) -> Measurement:
     """What is known of an architecture before anything is measured."""
-    return Measurement(count_params(architecture), count_madds(architecture), weight_bytes(architecture))
+    return Measurement(
+        count_params(architecture),
+        count_madds(architecture),
+        weight_bytes(architecture),
+        peak_activation_bytes=peak_activation_bytes(architecture),
+    )
 
 
 def training_seed(seed: int, number: int) -> int:

@@ -28,6 +28,7 @@ from mnas.space import (
     count_madds,
     count_params,
     count_rows,
+    peak_activation_bytes,
     weight_bytes,
 )
 from mnas.trial import Trial
@@ -120,6 +121,7 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
         "params": count_params(architecture),
         "madds": count_madds(architecture),
         "weight_bytes": weight_bytes(architecture),
+        "peak_activation_bytes": peak_activation_bytes(architecture),
     }
     if as_json:
         _print_json(
@@ -143,7 +145,8 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
     out.print(table)
     out.print(
         f"{totals['params']:,} parameters, {totals['madds']:,} MAdds at {architecture.resolution} px, "
-        f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, id {architecture.id}"
+        f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, "
+        f"{totals['peak_activation_bytes'] / 1e6:.2f} MB of float32 activations, id {architecture.id}"
     )
     out.print(str(architecture), markup=False, soft_wrap=True)
 
