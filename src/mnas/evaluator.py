@@ -97,8 +97,9 @@ class Evaluator:
         missing = self.objective.caps.unmeasured(replace(counted(architecture), latency=latency))
         if missing:
             raise SettingsError(
-                f"{', '.join(missing)} cannot be kept on {latency.device!r}, which does not tell it. max_file_mb needs a "
-                "device that converts networks to files, max_energy_mj one with a meter and energy = true under [device]"
+                f"{', '.join(missing)} cannot be kept on {latency.device!r}, which does not tell it. max_file_mb "
+                "needs a device that converts networks to files, max_energy_mj one with a meter, and energy = true "
+                "under [device]"
             )
 
     def _patiently(self, architecture: Architecture) -> Latency:

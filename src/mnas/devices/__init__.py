@@ -6,13 +6,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mnas.devices._contract import Device, DeviceInfo
+from mnas.devices._energy import EnergyPlan, Meter, NvmlMeter, RaplMeter, measure_energy, open_meter
 from mnas.devices._simulated import SimulatedDevice
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
     from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SurrogateDevice"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "EnergyPlan",
+    "LocalDevice",
+    "Meter",
+    "NvmlMeter",
+    "RaplMeter",
+    "SimulatedDevice",
+    "SurrogateDevice",
+    "measure_energy",
+    "open_meter",
+]
 
 
 def __getattr__(name: str) -> Any:
