@@ -198,8 +198,8 @@ def print_latency(name: str, architecture: Architecture, latency: Latency, as_js
     if latency.energy:
         energy = latency.energy
         out.print(
-            f"{energy.millijoules:.4g} mJ per inference above idle (95 % interval {energy.low:.4g} - {energy.high:.4g} "
-            f"mJ), {energy.meter}",
+            f"{energy.millijoules:.4g} mJ per inference above idle "
+            f"(95 % interval {energy.low:.4g} - {energy.high:.4g} mJ), {energy.meter}",
             markup=False,
         )
     for part_name, part in latency.parts.items():

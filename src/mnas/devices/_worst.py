@@ -86,7 +86,8 @@ class WorstOf:
         environment = {
             "worst": name,
             "scales": dict(zip(names, self.scales, strict=True)),
-            "devices": dict(zip(names, map(asdict, parts), strict=True)),
+            # Lists in place of tuples: an environment is JSON.
+            "devices": {n: asdict(part) | {"samples_ms": list(part.samples_ms)} for part, _, n in scaled},
         }
         files = [part.environment["model_bytes"] for part in parts if "model_bytes" in part.environment]
         return Latency(
