@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from made_devices import MadeUnit
 
-from mnas.devices import REFERENCE, Device, Pool, SimulatedDevice, measure_together
+from mnas.devices import REFERENCE, Device, DeviceInfo, Pool, SimulatedDevice, measure_together
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.folder import load_result
 from mnas.objective import Latency
@@ -214,6 +215,41 @@ def test_a_pool_that_dies_midway_loses_no_finished_measurement(simulate, essence
     whole = simulate(device=Pool([MadeUnit("c")]), out=tmp_path / "whole", trials=60)
     assert [t.reward for t in resumed.trials] == [t.reward for t in whole.trials]
     assert [t.tokens for t in resumed.trials] == [t.tokens for t in whole.trials]
+
+
+class Uneven(SimulatedDevice):
+    """A device for two jobs at once, of which some take longer; the nth raises DeviceError at once."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.fails_at, self.calls, self.measured = fails_at, 0, list[str]()
+
+    def info(self) -> DeviceInfo:
+        return replace(super().info(), slots=2)
+
+    def measure(self, architecture: Architecture) -> Latency:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise DeviceError("unplugged")
+        time.sleep(0.05 if self.calls % 2 else 0.0)
+        self.measured.append(architecture.id)
+        return super().measure(architecture)
+
+
+@pytest.mark.parametrize("fails_at", [18, 20, 24])
+def test_what_is_being_measured_when_a_device_goes_is_kept(simulate, tmp_path, monkeypatch, fails_at):
+    monkeypatch.setattr("mnas.evaluator._DEVICE_WAITS", ())
+    device, again = Uneven(fails_at), Uneven()
+    with pytest.raises(DeviceError, match="unplugged"):
+        simulate(device=device, out=tmp_path / "run")
+    simulate(device=again, out=tmp_path / "run")
+    assert device.calls >= fails_at
+    assert not set(device.measured) & set(again.measured)
+
+
+def test_trainings_begin_in_the_order_of_the_trials(simulate, counting_accuracy):
+    """Whichever was measured first: a search that is stopped has trained the same networks."""
+    result = simulate(device=Uneven(), accuracy=counting_accuracy)
+    assert counting_accuracy.asked == [trial.architecture.id for trial in result.trials if not trial.cached]
 
 
 def test_a_failure_of_one_network_costs_one_trial_on_a_pool_too(simulate):
