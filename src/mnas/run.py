@@ -150,8 +150,9 @@ class _Run:
         finally:  # what was interrupted took its time too
             self._add_seconds(time.monotonic() - began)
         self._compare(evaluator)
-        notes = (*self.notes, *self.plan.device.info().notes)
-        result = replace(load_result(self.folder, self.storage), notes=notes)
+        result = load_result(self.folder, self.storage)
+        notes = dict.fromkeys((*self.notes, *result.notes, *self.plan.device.info().notes))  # each once
+        result = replace(result, notes=tuple(notes))
         _write_winner(result)
         write_report(result)
         return result

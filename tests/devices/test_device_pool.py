@@ -198,6 +198,7 @@ def test_what_was_set_aside_is_in_the_notes_and_the_report(simulate):
     result = simulate(device=Pool([MadeUnit("pi@a"), MadeUnit("pi@b"), MadeUnit("pi@c", factor=1.3)]))
     assert any(note.startswith("unit pi@c is set aside: it takes") for note in result.notes)
     assert "unit pi@c is set aside" in (result.folder / "report.html").read_text()
+    assert load_result(result.folder).notes == result.notes
 
 
 @pytest.mark.parametrize("lives", [(30, 30), (25, 29), (18, 21)])

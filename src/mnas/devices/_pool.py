@@ -73,7 +73,7 @@ class Pool:
                 name="pool",
                 details=details | {"units": [unit.name for unit in self._units], "set_aside": aside},
                 slots=1 if known[0].exclusive else max(1, usable),
-                notes=tuple(f"unit {name} is set aside: {why}" for name, why in aside.items()),
+                notes=self._notes(),
             )
 
     def measure(self, architecture: Architecture) -> Latency:
@@ -98,7 +98,7 @@ class Pool:
         while True:
             unit = self._lease()
             try:
-                return [unit.sign(latency) for latency in job(unit.device)]
+                return [self._signed(latency, unit) for latency in job(unit.device)]
             except DeviceError as error:
                 unit.set_aside(f"it is gone: {error}", is_gone=True)
             finally:
@@ -132,6 +132,15 @@ class Pool:
         with self._changed:
             unit.is_leased = False
             self._changed.notify_all()
+
+    def _signed(self, latency: Latency, unit: _Unit) -> Latency:
+        """With the unit's name, and what is to be said of its siblings."""
+        notes = [*latency.environment.get("notes", ()), *self._notes()]
+        environment = {**latency.environment, "unit": unit.name} | ({"notes": notes} if notes else {})
+        return replace(latency, environment=environment)
+
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(f"unit {unit.name} is set aside: {unit.aside}" for unit in self._units if unit.aside)
 
     def _usable(self) -> list[_Unit]:
         return [unit for unit in self._units if not unit.aside]
@@ -221,9 +230,6 @@ class _Unit:
         """Back into the pool if it was set aside because it went away."""
         if self.is_gone:
             self.aside, self.is_gone = "", False
-
-    def sign(self, latency: Latency) -> Latency:
-        return replace(latency, environment={**latency.environment, "unit": self.name})
 
 
 def _set_aside_who_disagree(times_ms: dict[_Unit, float]) -> None:

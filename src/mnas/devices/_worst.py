@@ -89,6 +89,7 @@ class WorstOf:
             # Lists in place of tuples: an environment is JSON.
             "devices": {n: asdict(part) | {"samples_ms": list(part.samples_ms)} for part, _, n in scaled},
         }
+        notes = [note for part in parts for note in part.environment.get("notes", ())]
         files = [part.environment["model_bytes"] for part in parts if "model_bytes" in part.environment]
         return Latency(
             latency_ms=worst.latency_ms / scale,
@@ -97,7 +98,9 @@ class WorstOf:
             statistic=f"worst of {len(parts)} devices: {worst.statistic}",
             device=self.info().fingerprint,
             samples_ms=tuple(sample / scale for sample in worst.samples_ms),
-            environment=environment | ({"model_bytes": max(files)} if files else {}),
+            environment=environment
+            | ({"model_bytes": max(files)} if files else {})
+            | ({"notes": notes} if notes else {}),
             energy=max((p.energy for p in parts if p.energy), key=lambda energy: energy.millijoules, default=None),
         )
 
