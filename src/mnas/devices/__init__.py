@@ -5,15 +5,35 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mnas.devices._contract import Device, DeviceInfo
+from mnas.devices._contract import Device, DeviceInfo, measure_together
+from mnas.devices._energy import EnergyPlan, Meter, NvmlMeter, RaplMeter, measure_energy, open_meter
+from mnas.devices._pool import REFERENCE, Pool
 from mnas.devices._simulated import SimulatedDevice
+from mnas.devices._worst import WorstOf
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
     from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SshDevice", "SurrogateDevice"]
+__all__ = [
+    "REFERENCE",
+    "Device",
+    "DeviceInfo",
+    "EnergyPlan",
+    "LocalDevice",
+    "Meter",
+    "NvmlMeter",
+    "Pool",
+    "RaplMeter",
+    "SimulatedDevice",
+    "SshDevice",
+    "SurrogateDevice",
+    "WorstOf",
+    "measure_energy",
+    "measure_together",
+    "open_meter",
+]
 
 
 # What needs torch or numpy is imported when it is asked for.
