@@ -40,6 +40,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "device": {
         "cpu": "mnas.devices:LocalDevice",
+        "adb": "mnas.devices:AndroidDevice",
         "simulated": "mnas.devices:SimulatedDevice",
         "accel-nasbench": "mnas.devices:SurrogateDevice",
     },
