@@ -169,6 +169,7 @@ def main() -> None:
     print(listener.getsockname()[1], flush=True)  # noqa: T201
     while True:
         sock, _ = listener.accept()
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         threading.Thread(target=Connection(sock, sandbox, authorized).serve, daemon=True).start()
 
 

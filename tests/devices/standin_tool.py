@@ -68,6 +68,8 @@ def benchmark_model(flags: dict[str, str], behaviour: str, steady_us: float | No
     if behaviour == "old":
         known -= {"output_filepath"}
         say(f"WARN: Unconsumed cmdline flags: --output_filepath={flags['output_filepath']}")
+    if behaviour == "compiled":  # the program of litert/tools
+        say(f"WARN: Unconsumed cmdline flags: --use_xnnpack=true --output_filepath={flags['output_filepath']}")
     start = time.perf_counter()
     run = _session(flags["graph"], flags["num_threads"], flags["input_layer_value_files"].partition(":")[2])
     init_us = int((time.perf_counter() - start) * 1e6)

@@ -98,13 +98,14 @@ class TestConforms(DeviceConformance):
     shared: AndroidDevice
 
     @pytest.fixture(autouse=True, scope="class")
-    def one_phone(self, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    @classmethod
+    def one_phone(cls, tools: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         phone = StandInPhone(tmp_path_factory.mktemp("shared") / "phone")
         phone.write("behaviour", "timed")
         phone.connect()
         quick = {"processes": 3, "max_processes": 9, "runs": 3, "seconds": 0.0, "half_width": 0.999}
         with AndroidDevice(phone.serial, tools["benchmark_model"], StandInLiteRt(), **quick) as device:
-            TestConforms.shared = device
+            cls.shared = device
             yield
         phone.remove()
 
@@ -210,6 +211,11 @@ class TestOutput:
             make().measure(SMALL)
         with pytest.raises(SettingsError, match=r"executor_runner printed 'I 00.* where 15 lines .* \(14 came\)"):
             make("executor_runner").measure(SMALL)
+
+    def test_the_other_program_of_that_name_is_refused(self, phone, make):
+        phone.write("behaviour", "compiled")
+        with pytest.raises(SettingsError, match=r"does not know --use_xnnpack: build that of tflite/tools"):
+            make().measure(SMALL)
 
     def test_a_tool_that_logs_elsewhere_is_named(self, phone, make):
         phone.write("behaviour", "silent")

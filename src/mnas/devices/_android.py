@@ -50,7 +50,7 @@ class AndroidDevice:
     in `processes` fresh processes, kept on the fastest cores (or on `cores`), and in more, up to
     `max_processes`, until the interval's half-width is at most `half_width` of the latency. Before each attempt
     the phone cools to `max_celsius` (0: it is not asked). What stays too wide, or was throttled, is tried again
-    until `patience_s` is over, and then refused.
+    until `patience_s` is over, and then refused. `runtime` may be an object too; its precision then counts.
 
     Files go into one folder of the phone and are removed with `close()`, with the device, or as Python ends.
 
@@ -124,8 +124,8 @@ class AndroidDevice:
             DeviceError: the phone went away, stays hot, or gives no figure that can be trusted.
             SettingsError: the tool does not start or prints what is not known of it.
         """
+        session = self._connected()  # first: it takes less time than a conversion
         candidate = Candidate.convert(architecture, self.runtime)
-        session = self._connected()
         try:
             return self._measured(session, candidate)
         except DeviceError:
@@ -149,8 +149,8 @@ class AndroidDevice:
         deadline = time.monotonic() + self.patience_s
         session.place(candidate)
         while True:
-            self._cool(session, deadline)
-            attempt = self._attempt(session, candidate)
+            before = self._cool(session, deadline)
+            attempt = self._attempt(session, candidate, before)
             refusal = attempt.refusal(self.half_width)
             if refusal is None:
                 return self._latency(candidate, attempt)
@@ -161,16 +161,18 @@ class AndroidDevice:
                 )
             time.sleep(self.pause_s)
 
-    def _cool(self, session: _Session, deadline: float) -> None:
-        """Waits until the phone is cool and does not throttle."""
-        while self.max_celsius:
+    def _cool(self, session: _Session, deadline: float) -> PhoneState:
+        """Waits until the phone is cool and does not throttle; its state then."""
+        while True:
             state = session.state()
+            if not self.max_celsius:
+                return state
             if state.temperature_c is None:
                 raise SettingsError(
                     f"phone {self.serial!r} does not tell its temperature: max_celsius = 0 measures without"
                 )
             if state.temperature_c <= self.max_celsius and not state.thermal_status:
-                return
+                return state
             if time.monotonic() >= deadline:
                 raise DeviceError(
                     f"phone {self.serial!r} stays at {state.temperature_c:.1f} °C ({state.sensor}, thermal status "
@@ -179,9 +181,8 @@ class AndroidDevice:
                 )
             time.sleep(self.pause_s)
 
-    def _attempt(self, session: _Session, candidate: Candidate) -> _Attempt:
+    def _attempt(self, session: _Session, candidate: Candidate, before: PhoneState) -> _Attempt:
         """So many processes as it takes to know the latency well enough, or as are allowed."""
-        before = session.state()
         first = session.time(self.plan)
         checked = self._check_outputs(session, candidate, first)
         runs = [first, *(session.time(self.plan) for _ in range(self.processes - 1))]
@@ -295,7 +296,8 @@ class _Session:
         phone.push(program, self._program, executable=True)
 
     def place(self, candidate: Candidate) -> None:
-        """Sends a network and its input."""
+        """Sends a network and its input, and removes the outputs of the one before."""
+        self._phone.remove(self._output)
         self._phone.push(candidate.model, self._files.model)
         self._phone.push(candidate.images.tobytes(), self._files.images)
         self._shape = candidate.images.shape
@@ -306,9 +308,8 @@ class _Session:
 
     def time(self, plan: ToolPlan) -> ToolRun:
         """The network in one fresh process."""
-        output = self._output
-        self._phone.remove(output)  # so that what is read afterwards is of this run
-        words = ["taskset", affinity_mask(self._cores), self._program]
+        # exec: the phone hangs up on the process that it started, and a shell in between would die alone.
+        words = ["exec", "taskset", affinity_mask(self._cores), self._program]
         words += self._tool.arguments(self._files, self._shape, plan)
         try:
             reply = self._phone.run(*words, limit_s=plan.limit_s)

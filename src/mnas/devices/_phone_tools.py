@@ -83,7 +83,10 @@ class Tool(Protocol):
 
 
 class BenchmarkModel:
-    """LiteRT's `benchmark_model`.
+    """LiteRT's `benchmark_model` of tflite/tools/benchmark, which runs the interpreter.
+
+    LiteRT has another program of this name, in litert/tools, which takes no input, writes no outputs and prints
+    otherwise; it is refused.
 
     Its output is defined in google-ai-edge/LiteRT, tflite/tools/benchmark/benchmark_model.cc (OnBenchmarkEnd, Run)
     and openxla/xla, xla/tsl/util/stats_calculator.h (OutputToStream; the percentiles came in November 2024, and
@@ -126,6 +129,7 @@ class BenchmarkModel:
         """Fastest and mean run of the second of its two series; the first is its warm-up."""
         _check_end(self.name, reply)
         lines = reply.out.splitlines()
+        unknown = self._unknown_flags(lines)
         warm_up, timed = _lines(self.name, "INFO: count=", self._STATISTICS, lines, count=2)
         (summary,) = _lines(self.name, "INFO: Inference timings", self._SUMMARY, lines, count=1)
         mean, fastest = (float(timed[key] or timed["curr"]) / 1000 for key in ("avg", "min"))
@@ -143,7 +147,7 @@ class BenchmarkModel:
             samples_ms=(fastest,),
             load_ms=int(summary["init"]) / 1000,
             delegate=self._delegate(lines),
-            unknown=self._unknown_flags(lines),
+            unknown=unknown,
         )
 
     def _delegate(self, lines: Sequence[str]) -> str | None:
@@ -161,7 +165,10 @@ class BenchmarkModel:
         flags = tuple(word.partition("=")[0] for word in words)
         for flag in flags:
             if flag not in ("--output_filepath", "--input_layer_value_files"):
-                raise SettingsError(f"this {self.name} does not know {flag}: build one of LiteRT 1.0 or later")
+                raise SettingsError(
+                    f"this {self.name} does not know {flag}: build that of tflite/tools/benchmark in LiteRT 1.0 or "
+                    "later, not that of litert/tools, which neither takes inputs nor writes outputs"
+                )
         return flags
 
 
