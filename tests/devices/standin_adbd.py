@@ -97,7 +97,7 @@ class Stream:
         self.incoming.put(None)
         with contextlib.suppress(ProcessLookupError):  # it may have ended
             if self.process is not None:
-                os.killpg(self.process.pid, signal.SIGHUP)
+                os.kill(self.process.pid, signal.SIGHUP)  # alone, as the real one does
 
     def path(self, text: str) -> str:
         for folder in ("/data/", "/sys/"):

@@ -134,7 +134,7 @@ def test_a_measurement_says_on_what_and_how_it_was_made(phone, make, tools):
     device = make()
     latency = device.measure(SMALL)
     environment = latency.environment
-    assert environment["model"] == "Stand-in 1"
+    assert environment["phone"] == "Stand-in 1"
     assert (environment["soc"], environment["android"]) == ("SD000", "14")
     assert environment["tool_sha256"] == hashlib.sha256(tools["benchmark_model"].read_bytes()).hexdigest()
     (folder,) = phone.folders()
@@ -210,6 +210,15 @@ class TestOutput:
         with pytest.raises(SettingsError, match=r"benchmark_model printed 'INFO: count=.* fastest=\d+ .*version"):
             make().measure(SMALL)
         with pytest.raises(SettingsError, match=r"executor_runner printed 'I 00.* where 15 lines .* \(14 came\)"):
+            make("executor_runner").measure(SMALL)
+
+    def test_figures_that_contradict_each_other_are_an_error(self, phone, make):
+        phone.write("behaviour", "mismatch")
+        with pytest.raises(
+            SettingsError, match=r"printed 'INFO: Inference timings.* where the mean of .*was expected"
+        ):
+            make().measure(SMALL)
+        with pytest.raises(SettingsError, match=r"Model executed successfully .* where the iterations' sum of"):
             make("executor_runner").measure(SMALL)
 
     def test_the_other_program_of_that_name_is_refused(self, phone, make):
@@ -296,6 +305,11 @@ class TestHeat:
         shutil.copy(phone.sandbox / "dumpsys-thermalservice", phone.sandbox / "dumpsys-hot")
         phone.set_temperature(31.0)
         with pytest.raises(DeviceError, match=r"throttles: Android reports thermal status 1; 31.0 °C before, 48.0"):
+            make(patience_s=0.0).measure(SMALL)
+
+    def test_clocks_that_are_lowered_midway_are_refused(self, phone, make):
+        phone.write("behaviour", "capped")
+        with pytest.raises(DeviceError, match=r"throttles: the highest clock fell from 2800 to 1500 MHz"):
             make(patience_s=0.0).measure(SMALL)
 
     def test_the_limit_can_be_lifted(self, phone, make):
@@ -478,7 +492,8 @@ def test_the_tool_can_come_from_the_environment(tools, monkeypatch):
         ({"processes": 5, "max_processes": 4}, "max_processes should be at least processes = 5, got 4"),
         ({"runs": 0}, "runs should be at least 1"),
         ({"seconds": -1.0}, "seconds should be 0 or more"),
-        ({"half_width": 3}, "half_width should be a share between 0 and 1, got 3"),
+        ({"half_width": 3}, "half_width should be a share from 0.02 to 1, got 3"),
+        ({"half_width": 0.01}, "half_width should be a share from 0.02 to 1, got 0.01"),
         ({"max_celsius": -1}, "max_celsius should be 0"),
         ({"patience_s": -1}, "patience_s should be 0 or more"),
         ({"limit_s": 0.5, "seconds": 1.0}, "limit_s should be more than seconds = 1"),

@@ -36,6 +36,7 @@ from mnas.space import Architecture
 PROTOCOL = 1  # counts up when the same network on the same phone would be given another latency
 _HOME = "/data/local/tmp"  # the one place where adb's user may write and execute
 _TOOL_VARIABLE = "MNAS_ADB_TOOL"  # so that an address alone can be enough
+_LEAST_WIDTH = 0.02  # what differs between minutes alone makes this much
 _LEAST_PROCESSES = 3  # with two, an interval is a guess
 
 
@@ -87,7 +88,7 @@ class AndroidDevice:
         _check(max_processes >= processes, "max_processes", f"at least processes = {processes}", max_processes)
         _check(runs >= 1, "runs", "at least 1", runs)
         _check(seconds >= 0, "seconds", "0 or more", seconds)
-        _check(0 < half_width < 1, "half_width", "a share between 0 and 1", half_width)
+        _check(_LEAST_WIDTH < half_width < 1, "half_width", f"a share from {_LEAST_WIDTH:g} to 1", half_width)
         _check(max_celsius >= 0, "max_celsius", "0 (not asked) or more", max_celsius)
         _check(patience_s >= 0, "patience_s", "0 or more seconds", patience_s)
         _check(limit_s > seconds, "limit_s", f"more than seconds = {seconds:g}", limit_s)
@@ -264,7 +265,7 @@ class AndroidDevice:
             "runtime": self.runtime.name,
             "precision": self.runtime.precision,
             "threads": self.plan.threads,
-            "model": properties.get("ro.product.model"),
+            "phone": properties.get("ro.product.model"),
             "manufacturer": properties.get("ro.product.manufacturer"),
             "soc": properties.get("ro.soc.model") or properties.get("ro.board.platform"),
             "android": properties.get("ro.build.version.release"),
@@ -277,7 +278,7 @@ class AndroidDevice:
             "tool_sha256": hashlib.sha256(tool).hexdigest(),
         }
         fingerprint = (
-            f"adb {details['model']} {details['soc']} Android {details['android']} {self.tool_abi} "
+            f"adb {details['phone']} {details['soc']} Android {details['android']} {self.tool_abi} "
             f"{self.runtime.name} {self.runtime.precision} threads={self.plan.threads} "
             f"mask={details['affinity_mask']} tool={details['tool_sha256'][:12]} protocol={PROTOCOL}"
         )
