@@ -140,7 +140,11 @@ class Stream:
 
     def write_file(self, path: Path) -> OSError | None:
         failure = None
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+            path.touch()
+        except OSError as error:
+            failure, path = error, Path(os.devnull)
         with path.open("wb", buffering=0) as file:
             while (message := struct.unpack("<4sI", self.read(8)))[0] == b"DATA":
                 data = self.read(message[1])

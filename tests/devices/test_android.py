@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from standin_phone import StandInPhone, build_tool, what_is_missing
 
+import mnas.devices._adb
 import mnas.evaluator
 from mnas.devices import AndroidDevice, phones
 from mnas.devices._adb import AdbPhone
@@ -296,8 +298,9 @@ class TestHeat:
 
     def test_throttling_androids_own_word_refuses_a_cool_phone(self, phone, make):
         phone.set_temperature(31.0, status=2)
-        with pytest.raises(DeviceError, match="thermal status 2"):
+        with pytest.raises(DeviceError, match=r"stays at 31.0 °C .*thermal status 2"):
             make(patience_s=0.3).measure(SMALL)
+        assert phone.lines("tool_runs") == []
 
     def test_a_phone_that_starts_to_throttle_midway_is_refused(self, phone, make):
         phone.write("behaviour", "hot")
@@ -371,7 +374,7 @@ class TestGone:
         finally:
             stranger.remove()
 
-    def test_a_phone_that_leaves_midway_is_a_device_error_and_can_come_back(self, phone, make, tmp_path):
+    def test_a_phone_that_leaves_midway_is_a_device_error(self, phone, make):
         device = make()
         device.info()
         phone.write("behaviour", "hang")
@@ -380,6 +383,25 @@ class TestGone:
             device.measure(SMALL)
         with pytest.raises(DeviceError, match=r"is not connected|is offline"):
             device.measure(SMALL)
+
+    def test_a_phone_that_falls_silent_is_no_slow_network(self, phone, make, monkeypatch):
+        """As in a wireless network: the connection stays open, and nothing comes any more."""
+        device = make(limit_s=2.0)
+        device.info()
+        phone.write("behaviour", "hang")
+        threading.Timer(1.0, phone.daemon.send_signal, args=(signal.SIGSTOP,)).start()
+        monkeypatch.setattr(mnas.devices._adb, "_LIMIT_S", 2.0)
+        with pytest.raises(DeviceError, match="did not answer in time"):
+            device.measure(SMALL)
+        phone.unplug()
+
+    def test_a_phone_that_comes_back_empty_gets_everything_again(self, phone, make):
+        device = make()
+        device.measure(SMALL)
+        shutil.rmtree(phone.folders()[0])
+        with pytest.raises(DeviceError, match=r"does not take /data/local/tmp/mnas-.*/model: .*No such file"):
+            device.measure(SMALL)
+        assert device.measure(SMALL).latency_ms > 0
 
     def test_a_search_stops_cleanly_and_resumes(self, phone, make, tmp_path, monkeypatch):
         """Cut off at the third of four networks; a second call measures the two that are left, and no other."""
