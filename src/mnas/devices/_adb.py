@@ -86,14 +86,14 @@ class AdbPhone:
         if "shell_v2" not in features:  # without it there are neither exit codes nor a stderr of its own
             raise DeviceError(f"phone {serial!r} is too old: this needs Android 7 or newer (adb's shell_v2)")
 
-    def run(self, *words: str, limit_s: float = _LIMIT_S) -> Reply:
-        """Runs a command and waits for its end; `limit_s` is the longest silence.
+    def run(self, *words: str, limit_s: float | None = None) -> Reply:
+        """Runs a command and waits for its end; `limit_s` is the longest silence, half a minute unless given.
 
         Raises:
             PhoneTimeoutError: it took too long. The phone ends the command as the connection closes.
         """
         with self._reaching():
-            done = self._device.shell2(list(words), timeout=limit_s, v2=True)
+            done = self._device.shell2(list(words), timeout=limit_s or _LIMIT_S, v2=True)
         return Reply(done.returncode, done.stdout, done.stderr)
 
     def output(self, *words: str) -> str | None:
