@@ -86,7 +86,7 @@ def steps(device: LocalDevice, architecture: Architecture) -> dict[str, float]:
 def compare(count: int) -> dict[str, Any]:
     """Both ways on each network in turn; prints the table, gives medians in seconds."""
     ours, rival = LocalDevice(drift=0.01), LocalDevice(drift=0.01)
-    rival.runtime = ExporterRuntime()
+    rival.measuring.runtime = ExporterRuntime()
     rows: dict[str, list[dict[str, float]]] = {"mnas": [], "torch.onnx": []}
     warm_up, *rest = networks(count + 1)
     for device in (ours, rival):

@@ -9,10 +9,25 @@ from typing import Any
 import pytest
 
 from mnas.accuracy import AccuracyEstimate, SimulatedAccuracy, StopBelow
+from mnas.devices._measuring import Busy, Patience
 from mnas.result import SearchResult
 from mnas.run import search
 from mnas.space import Architecture, BlockSpace, described_space
 from mnas.trial import Trial
+
+
+@pytest.fixture(autouse=True)
+def _accepting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests share the machine with each other: what they promise of local devices does not depend on its quiet.
+
+    What a busy machine is refused for is tested in tests/devices/test_measuring.py.
+    """
+
+    def patience(half_width: float, busy: Busy, patience_s: float) -> Patience:
+        Patience(half_width, busy, patience_s)  # refuses what is out of range
+        return Patience(half_width=0.99, busy="accept", patience_s=0)
+
+    monkeypatch.setattr("mnas.devices._local.Patience", patience)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -58,6 +58,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
         reach_ms=(reach[0], reach[1]),
         seconds=storage.meta("seconds") or 0.0,
         settings=settings,
+        notes=_note_disturbed(storage.trials()),
     )
 
 
@@ -97,6 +98,18 @@ def write_run_toml(folder: Path, settings: Mapping[str, Any], device: DeviceInfo
     temporary = path.with_suffix(".toml.new")
     temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
     temporary.replace(path)
+
+
+def _note_disturbed(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """What has to be said of latencies that were accepted although the device was busy."""
+    latencies = [trial.measurement.latency for trial in trials if trial.measurement.latency and not trial.cached]
+    disturbed = [reason for latency in latencies if (reason := latency.environment.get("disturbed"))]
+    if not disturbed:
+        return ()
+    return (
+        f"{len(disturbed)} of {len(latencies)} latencies were measured on a busy device, and their intervals are as "
+        f"wide as the disturbance; the last: {disturbed[-1]}",
+    )
 
 
 def _read_run_toml(folder: Path) -> dict[str, Any]:

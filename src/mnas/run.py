@@ -150,7 +150,8 @@ class _Run:
         finally:  # what was interrupted took its time too
             self._add_seconds(time.monotonic() - began)
         self._compare(evaluator)
-        result = replace(load_result(self.folder, self.storage), notes=self.notes)
+        result = load_result(self.folder, self.storage)
+        result = replace(result, notes=self.notes + result.notes)
         _write_winner(result)
         write_report(result)
         return result

@@ -5,7 +5,6 @@ On a clock that the runs themselves move: on a real one these tests would fail o
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import time
 from collections.abc import Callable
@@ -14,7 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from mnas.devices import _timing
-from mnas.devices._timing import Timing, TimingPlan, time_runs
+from mnas.devices._timing import TimingPlan, time_spell, warm_up
+
+PLAN = TimingPlan()
 
 
 @pytest.fixture
@@ -35,80 +36,79 @@ def runs(monkeypatch) -> Callable[[Callable[[int], float]], Callable[[], None]]:
     return make
 
 
+def spell(run, gauge=None, fastest_ms=0.2, plan=PLAN):
+    return time_spell(run, gauge or run, plan, fastest_ms)
+
+
 def test_disturbances_do_not_change_the_estimate(runs):
     """Half of the time everything takes five times as long."""
-    timing = time_runs(runs(lambda i: 1.0 if i // 30 % 2 else 0.2))
-    assert timing.latency_ms == pytest.approx(0.2)
-    assert max(timing.samples_ms) == pytest.approx(1.0)
+    timed = spell(runs(lambda i: 1.0 if i // 30 % 2 else 0.2))
+    assert timed.latency_ms == pytest.approx(0.2)
+    assert max(timed.samples_ms) == pytest.approx(1.0)
 
 
 def test_slow_first_runs_are_warm_up(runs):
-    timing = time_runs(runs(lambda i: 3.0 if i < 4 else 0.2))
-    assert timing.warm_up_runs >= 4
-    assert max(timing.samples_ms) == pytest.approx(0.2)
+    count, fastest_ms = warm_up(runs(lambda i: 3.0 if i < 4 else 0.2), PLAN)
+    assert count >= 4
+    assert fastest_ms == pytest.approx(0.2)
 
 
 def test_warming_up_goes_on_while_runs_get_faster(runs):
     """Twice the clock after a while, as a CPU's governor does it."""
-    timing = time_runs(runs(lambda i: max(0.2, 0.4 - i / 1000)))
-    assert timing.warm_up_runs >= 200
-    assert max(timing.samples_ms) == pytest.approx(0.2)
+    count, fastest_ms = warm_up(runs(lambda i: max(0.2, 0.4 - i / 1000)), PLAN)
+    assert count >= 200
+    assert fastest_ms == pytest.approx(0.2)
 
 
 def test_warming_up_ends_even_if_runs_never_stop_getting_faster(runs):
-    plan = TimingPlan()
-    timing = time_runs(runs(lambda i: 10 * 0.98**i), plan)
-    assert timing.warm_up_runs * 10 < 10 * plan.max_warm_up_ms
+    count, _ = warm_up(runs(lambda i: 10 * 0.98**i), PLAN)
+    assert count * 10 < 10 * PLAN.max_warm_up_ms
 
 
-def test_timing_goes_on_until_the_fastest_blocks_agree(runs):
-    plan = TimingPlan()
-    calm = time_runs(runs(lambda i: 5.0), plan)
-    assert len(calm.samples_ms) == plan.min_blocks
-    assert calm.agreed
-    wild = time_runs(runs(lambda i: 5.0 if i % 10 == 0 else 6.0), plan)
-    assert len(wild.samples_ms) > 4 * plan.min_blocks
-    assert wild.agreed
-
-
-def test_what_never_agrees_ends_all_the_same_and_says_so(runs):
-    plan = TimingPlan()
-    timing = time_runs(runs(lambda i: 5.0 + i % 97), plan)
-    assert not timing.agreed
-    assert sum(timing.samples_ms) < 2 * plan.max_ms
-
-
-def test_slow_networks_get_as_many_blocks_as_have_to_agree(runs):
-    plan = TimingPlan()
-    assert len(time_runs(runs(lambda i: 2000.0), plan).samples_ms) == plan.agreeing
+def test_a_spell_is_as_long_as_planned_and_slow_networks_get_their_blocks_all_the_same(runs):
+    assert sum(spell(runs(lambda i: 5.0), fastest_ms=5.0).samples_ms) == pytest.approx(PLAN.spell_ms)
+    assert len(spell(runs(lambda i: 2000.0), fastest_ms=2000.0).samples_ms) == PLAN.min_blocks
 
 
 def test_fast_networks_run_several_times_in_a_block_and_slow_ones_once(runs):
-    assert time_runs(runs(lambda i: 0.05)).runs_per_block == 100
-    assert time_runs(runs(lambda i: 15.0)).runs_per_block == 1
+    assert spell(runs(lambda i: 0.05), fastest_ms=0.05).runs_per_block == 100
+    assert spell(runs(lambda i: 15.0), fastest_ms=15.0).runs_per_block == 1
+
+
+def test_the_reference_network_is_timed_before_and_after_and_the_caches_that_it_lost_do_not_count(runs):
+    """Twice as slow after the spell, as when the clock fell in the middle; the first run each time is slow."""
+    order: list[str] = []
+
+    def network() -> None:
+        order.append("network")
+        runs(lambda i: 5.0)()
+
+    first_runs = iter([9.0, *[1.0] * 15, 9.0, *[2.0] * 8])
+    tick = runs(lambda i: next(first_runs))
+
+    def gauge() -> None:
+        order.append("gauge")
+        tick()
+
+    timed = spell(network, gauge, fastest_ms=5.0)
+    assert timed.gauge_ms == (pytest.approx(1.0), pytest.approx(2.0))
+    assert order[0] == order[-1] == "gauge"
+    assert order.count("network") == len(timed.samples_ms)
 
 
 def test_the_real_clock_tells_a_sleep():
-    plan = TimingPlan(min_blocks=10, max_ms=50)
-    assert 2.0 <= time_runs(lambda: time.sleep(0.002), plan).latency_ms < 200
+    assert 2.0 <= spell(lambda: time.sleep(0.002), fastest_ms=2.0).latency_ms < 200
 
 
 def test_the_garbage_collector_rests_during_the_runs_only(runs):
     states: list[bool] = []
     run = runs(lambda i: 5.0)
-    time_runs(lambda: (states.append(gc.isenabled()), run()))
+    spell(lambda: (states.append(gc.isenabled()), run()))
     assert not any(states)
     assert gc.isenabled()
 
 
 def test_an_error_of_a_run_leaves_the_garbage_collector_on():
     with pytest.raises(ZeroDivisionError):
-        time_runs(lambda: 1 / 0)
+        spell(lambda: 1 / 0)
     assert gc.isenabled()
-
-
-def test_scatter_grows_with_the_disagreement_of_the_blocks():
-    calm = Timing((1.0, 1.1) * 14, 1, 1, True)
-    even = dataclasses.replace(calm, samples_ms=(1.0,) * 28)
-    wild = dataclasses.replace(calm, samples_ms=tuple(1 + 0.01 * i for i in range(28)))
-    assert even.scatter == 0 < wild.scatter < calm.scatter

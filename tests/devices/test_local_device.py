@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import signal
@@ -18,6 +17,8 @@ import torch
 from onnx import numpy_helper
 
 from mnas.devices import LocalDevice
+from mnas.devices._measuring import Patience
+from mnas.devices._timing import TimingPlan
 from mnas.devices.runtimes import OnnxRuntime, TorchRuntime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.space import Architecture
@@ -31,7 +32,14 @@ can_fork = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux
 
 def quick(device: LocalDevice) -> LocalDevice:
     """The device with less patience: what these tests promise does not depend on precision."""
-    device.plan = dataclasses.replace(device.plan, block_ms=1, max_ms=60, warm_up_ms=5)
+    device.measuring.patience = Patience(half_width=0.99, busy="accept", patience_s=0)
+    device.measuring.plan = TimingPlan(block_ms=1, spell_ms=10, min_blocks=3, gauge_ms=2, warm_up_ms=2)
+    return device
+
+
+def endless(device: LocalDevice) -> LocalDevice:
+    """The device with spells that never end."""
+    device.measuring.plan = TimingPlan(spell_ms=60_000)
     return device
 
 
@@ -87,8 +95,8 @@ class TestTorchConforms(DeviceConformance):
 
 def test_several_processes_give_an_interval_over_their_estimates():
     latency = quick(LocalDevice(processes=3)).measure(SMALL)
-    estimates = latency.environment["process_latency_ms"]
-    assert len(set(estimates)) == 3
+    estimates = latency.environment["spell_latency_ms"]
+    assert len(set(estimates)) == len(latency.environment["load_seconds"]) == 3
     assert min(estimates) <= latency.latency_ms <= max(estimates)
     assert latency.low_ms < latency.latency_ms < latency.high_ms
     assert sum(latency.environment["blocks"]) == len(latency.samples_ms)
@@ -102,8 +110,8 @@ def test_the_drift_is_calibrated_once_and_stated_in_every_latency():
         assert len(children() - before) == 1  # those of the calibration are gone, one stays
     drift = first.environment["interval"]
     assert drift["architecture"] == str(SMALL)
-    assert len(drift["process_latency_ms"]) == 5
-    assert drift["relative_sd"] == second.environment["interval"]["relative_sd"] > 0
+    assert len(drift["process_latency_ms"]) == 4
+    assert drift["drift_sd"] == second.environment["interval"]["drift_sd"] >= 0
 
 
 def test_the_circumstances_are_recorded(device):
@@ -113,8 +121,28 @@ def test_the_circumstances_are_recorded(device):
     assert environment["threads"] == 1
     assert environment["output_difference"][0] <= environment["tolerance"]
     assert 0 < environment["conversion_seconds"] < 60
-    known = {"runtime_version", "cpu", "os", "cores", "governor", "clock_mhz", "load_average", "model_bytes"}
+    known = {
+        "runtime_version",
+        "cpu",
+        "os",
+        "cores",
+        "priority",
+        "governor",
+        "clock_mhz",
+        "load_average",
+        "waited",
+        "neighbours",
+        "stolen",
+        "celsius",
+        "gauge_ms",
+        "best_gauge_ms",
+        "refused",
+        "disturbed",
+        "model_bytes",
+    }
     assert known <= environment.keys()
+    assert len(environment["model_sha256"]) == 64
+    assert environment["best_gauge_ms"] == min(min(pair) for pair in environment["gauge_ms"])
 
 
 @has_proc
@@ -139,6 +167,7 @@ def test_wrong_outputs_are_a_failed_measurement(device, monkeypatch):
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
         return model.SerializeToString()
 
+    device.measure(SMALL)  # its process has the reference network
     with monkeypatch.context() as patch:
         patch.setattr(OnnxRuntime, "convert", corrupted)
         with pytest.raises(MeasurementError, match=r"outputs are wrong: they differ from torch's by"):
@@ -152,6 +181,7 @@ def test_a_network_that_gives_no_numbers_is_a_failed_measurement(device, monkeyp
             network.classifier.weight.fill_(float("nan"))
         return OnnxRuntime._convert(self, network)
 
+    device.measure(SMALL)
     monkeypatch.setattr(OnnxRuntime, "_convert", OnnxRuntime.convert, raising=False)
     monkeypatch.setattr(OnnxRuntime, "convert", broken)
     with pytest.raises(MeasurementError, match="nan"):
@@ -159,6 +189,7 @@ def test_a_network_that_gives_no_numbers_is_a_failed_measurement(device, monkeyp
 
 
 def test_a_file_that_the_runtime_refuses_is_a_failed_measurement(device, monkeypatch):
+    device.measure(SMALL)  # its process has the reference network
     with monkeypatch.context() as patch:
         patch.setattr(OnnxRuntime, "convert", lambda self, network: b"not a model")
         with pytest.raises(MeasurementError, match="does not run: InvalidProtobuf"):
@@ -184,6 +215,7 @@ def _sends(monkeypatch, content: object) -> None:
 
 def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
     with quick(LocalDevice("torch", drift=0.01)) as device:
+        device.measure(SMALL)
         with monkeypatch.context() as patch:
             _sends(patch, _OnLoad(os.abort))
             with pytest.raises(MeasurementError, match="the timing process was ended by SIGABRT"):
@@ -194,7 +226,9 @@ def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
 @has_proc
 def test_a_network_out_of_time_is_stopped(monkeypatch):
     before = children()
-    with LocalDevice("torch", drift=0.01, limit_s=0.5) as device:
+    with LocalDevice("torch", drift=0.01) as device:
+        quick(device).measure(SMALL)
+        device.measuring.limit_s = 0.5
         _sends(monkeypatch, _OnLoad(time.sleep, 60))
         with pytest.raises(MeasurementError, match=r"took longer than 0\.5 s and was stopped"):
             device.measure(SMALL)
@@ -217,7 +251,7 @@ def test_a_timing_process_killed_during_a_measurement_fails_that_one(device):
     before = children()
     device.measure(SMALL)
     (child,) = children() - before
-    device.plan = dataclasses.replace(device.plan, max_ms=30_000, agreement=-1)  # never satisfied
+    endless(device)
     threading.Timer(0.7, os.kill, (child, signal.SIGKILL)).start()
     with pytest.raises(MeasurementError, match="ended by SIGKILL, as the system does when memory runs out"):
         device.measure(SMALL)
@@ -239,7 +273,7 @@ def test_ctrl_c_does_not_reach_the_timing_process(device):
 def test_ctrl_c_during_a_measurement_leaves_nothing_behind(device):
     before = children()
     device.measure(SMALL)
-    device.plan = dataclasses.replace(device.plan, max_ms=30_000, agreement=-1)
+    endless(device)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         device.measure(SMALL)
@@ -266,16 +300,17 @@ def test_a_device_that_is_let_go_takes_its_process_along():
 
 
 PARENT = """
-import dataclasses, os, sys, time
+import os, sys, time
 from mnas.devices import LocalDevice
+from mnas.devices._timing import TimingPlan
 from mnas.space import Architecture
-device = LocalDevice(drift=0.01)
+device = LocalDevice(drift=0.01, half_width=0.99, busy="accept", patience_s=0)
 device.measure(Architecture.parse(sys.argv[1]))
 if "forked" in sys.argv and os.fork() == 0:
     time.sleep(60)  # holds the pipes open
 print("ready", flush=True)
 if "measuring" in sys.argv:
-    device.plan = dataclasses.replace(device.plan, max_ms=60_000, agreement=-1)
+    device.measuring.plan = TimingPlan(spell_ms=60_000)
     device.measure(Architecture.parse(sys.argv[1]))
 time.sleep(60)
 """
@@ -342,6 +377,9 @@ def test_a_runtime_that_does_not_import_is_named(monkeypatch, tmp_path):
         ({"processes": 0}, "processes should be at least 1, got 0"),
         ({"drift": 2.0}, "drift should be a relative standard deviation"),
         ({"limit_s": 0}, "limit_s should be above zero seconds, got 0"),
+        ({"half_width": 0}, "half_width should be a relative half-width between 0 and 1, got 0"),
+        ({"busy": "ignore"}, "busy should be 'wait' or 'accept', got 'ignore'"),
+        ({"patience_s": -1}, "patience_s should be at least zero seconds, got -1"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):

@@ -60,9 +60,9 @@ def device_part(name: str, present: Part) -> Part:
     """
     scheme, is_address, address = name.partition("://")
     if is_address:
-        return Part(name=_known_device(scheme), address=address)
+        return Part.model_validate({"name": _known_device(scheme), "address": address})
     if Path(name).suffix == ".profile":
-        return Part(name="profile", file=name)
+        return Part.model_validate({"name": "profile", "file": name})
     if Path(name).suffix == ".toml":
         table = read_toml(Path(name)).get("device")
         if not isinstance(table, Mapping) or "name" not in table:

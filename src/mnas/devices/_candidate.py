@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +40,15 @@ class Candidate:
         with _one_thread(), torch.inference_mode():
             expected = network(torch.from_numpy(images)).numpy()
         return cls(model, images, expected, watch.seconds)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What is recorded with a latency of it."""
+        return {
+            "conversion_seconds": self.conversion_seconds,
+            "model_bytes": len(self.model),
+            "model_sha256": hashlib.sha256(self.model).hexdigest(),
+        }
 
     def check(self, output: bytes, shape: Sequence[int], tolerance: float) -> float:
         """The largest difference of an output from torch's, relative to the largest of torch's outputs.

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
 
 from mnas.devices._wire import Header, receive, send
@@ -25,25 +23,43 @@ _TAIL = 500  # characters of its last words that an error repeats
 class Child:
     """A fresh timing process with one runtime in it, ready to be asked.
 
+    It is begun by a command, on this machine or far away; `start` is the first message to it. `is_lost` tells from
+    the command's exit code whether the way to the machine broke, rather than the process on it.
+
     Raises:
-        SettingsError: the runtime's library does not import there.
+        SettingsError: the runtime's library does not import there, or there are too few cores.
         DeviceError: the process does not start.
     """
 
-    def __init__(self, runtime: str, threads: int, cores: Sequence[int] | None) -> None:
-        settings = {"runtime": runtime, "threads": threads, "cores": cores, "parent": os.getpid()}
+    def __init__(
+        self,
+        device: str,
+        command: Sequence[str],
+        start: Header,
+        environment: Mapping[str, str] | None = None,
+        is_lost: Callable[[int | None], bool] = lambda code: False,
+    ) -> None:
+        self._device, self._is_lost = device, is_lost
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - a file, not a pipe: nobody has to read along
-        self._process = _start(settings, self._stderr)
+        self._process = _start(device, command, environment, self._stderr)
         self._end = weakref.finalize(self, _end, self._process, self._stderr, os.getpid())
         try:
-            hello, _ = self._exchange(None, limit_s=_START_LIMIT_S)
+            hello, _ = self._exchange(start, limit_s=_START_LIMIT_S)
         except _GoneError as gone:
-            raise DeviceError(f"the timing process of device 'cpu' does not start: it {gone}") from gone
+            raise DeviceError(f"the timing process of device {device!r} does not start: it {gone}") from gone
+        if "missing" in hello:
+            self.close()
+            raise MissingRuntimeError(
+                f"device {device!r} with runtime {start['runtime']!r} needs {start['runtime']}: {hello['missing']}"
+            )
         if "error" in hello:
             self.close()
-            raise SettingsError(f"device 'cpu' with runtime {runtime!r} needs {runtime}: {hello['error']}")
+            raise SettingsError(f"device {device!r}: {hello['error']}")
         self.version: str = hello["version"]
         self.cores: list[int] | None = hello["cores"]  # that it is kept on; None where it is not
+        self.priority: str = hello["priority"]
+        self.cpu: str = hello["cpu"]
+        self.os: str = hello["os"]
 
     @property
     def pid(self) -> int:
@@ -68,10 +84,15 @@ class Child:
 
         Raises:
             MeasurementError: it says that it cannot, or it died or took longer than `limit_s` and is gone.
+            DeviceError: the way to its machine broke.
         """
         try:
             reply, data = self._exchange(header, *parts, limit_s=limit_s)
         except _GoneError as gone:
+            if self._is_lost(self._process.poll()):
+                raise DeviceError(
+                    f"device {self._device!r} went away in the middle of a measurement: it {gone}"
+                ) from gone
             raise MeasurementError(f"the timing process {gone}") from gone
         if "error" in reply:
             raise MeasurementError(f"the network does not run: {reply['error']}")
@@ -87,14 +108,13 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _exchange(self, header: Header | None, *parts: bytes, limit_s: float) -> tuple[Header, list[bytes]]:
-        """Sends a message, if there is one, and receives the answer."""
+    def _exchange(self, header: Header, *parts: bytes, limit_s: float) -> tuple[Header, list[bytes]]:
+        """Sends a message and receives the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             with self._killed_after(limit_s):
-                if header is not None:
-                    send(self._process.stdin, header, *parts)
+                send(self._process.stdin, header, *parts)
                 return receive(self._process.stdout)
         except (EOFError, OSError) as error:
             gone = _GoneError(self._last_words())
@@ -141,23 +161,28 @@ class Child:
         return f"{how}; its last words: {words}" if words else f"{how} without a word"
 
 
+class MissingRuntimeError(SettingsError):
+    """The runtime's library is not there."""
+
+
 class _GoneError(Exception):
     """The process is gone; the message says how."""
 
 
-def _start(settings: Header, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(
+    device: str, command: Sequence[str], environment: Mapping[str, str] | None, stderr: IO[bytes]
+) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            # -P: what lies in the working directory must not shadow the libraries.
-            [sys.executable, "-P", "-m", "mnas.devices._worker", json.dumps(settings)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            env={**os.environ, "OMP_NUM_THREADS": str(settings["threads"])},
+            env=environment,
             start_new_session=True,  # Ctrl-C in the terminal does not reach it
         )
     except OSError as error:
-        raise DeviceError(f"the timing process of device 'cpu' does not start: {error}") from error
+        raise DeviceError(f"the timing process of device {device!r} does not start: {error}") from error
 
 
 def _end(process: subprocess.Popen[bytes], stderr: IO[bytes], owner: int) -> None:

@@ -1,9 +1,10 @@
-"""From what one or several processes measured to an estimate with its interval at 95 %.
+"""From spells to an estimate with its interval at 95 %.
 
 Latencies differ by factors rather than by amounts, so all of it is done on their logarithms.
 
-Processes that run one after the other share their minute, so neither they nor a calibration can tell how
-much minutes differ. That part is a constant here; docs/devices.md has the figures that it is from.
+The spells of one measurement share their minute, and those of one process its memory. What they cannot tell
+is therefore added: what processes differ by (found out once per device, or several fresh processes are used), and
+what minutes differ by, a constant. docs/devices.md has the figures behind both.
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mnas.devices._timing import Timing
-
 # 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom.
 _T = (
     *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
@@ -24,7 +23,7 @@ _T = (
 )
 
 
-MINUTES_SD = 0.01  # relative standard deviation of a process's estimate from one minute to another
+MINUTES_SD = 0.01  # relative standard deviation of an estimate from one minute to another
 _NORMAL = 1.96
 
 
@@ -37,10 +36,16 @@ class Drift:
     process_latency_ms: tuple[float, ...] = ()
 
     @classmethod
-    def calibrated(cls, architecture: str, timings: Sequence[Timing]) -> Drift:
-        """From one network in several fresh processes."""
-        estimates = tuple(timing.latency_ms for timing in timings)
-        return cls(statistics.stdev(map(math.log, estimates)), architecture, estimates)
+    def calibrated(cls, architecture: str, spells_ms: Sequence[Sequence[float]]) -> Drift:
+        """From one network: per process the latencies of its spells, as many each, taken in turn with the others'.
+
+        What is left of the processes' variance when that of spells within a process is taken off it.
+        """
+        logs = [[math.log(value) for value in row] for row in spells_ms]
+        means = [statistics.fmean(row) for row in logs]
+        within = statistics.fmean(statistics.variance(row) for row in logs) / len(logs[0])
+        sd = math.sqrt(max(0.0, statistics.variance(means) - within))
+        return cls(sd, architecture, tuple(map(math.exp, means)))
 
     @property
     def factor(self) -> float:
@@ -57,27 +62,34 @@ class Interval:
     high_ms: float
     origin: dict[str, Any]  # JSON values
 
-    @classmethod
-    def over_processes(cls, timings: Sequence[Timing]) -> Interval:
-        """Geometric mean of at least two fresh processes' estimates, its t-interval and the minutes' part."""
-        estimates = [timing.latency_ms for timing in timings]
-        sd = statistics.stdev(map(math.log, estimates))
-        half = t_quantile(len(estimates) - 1) * sd / math.sqrt(len(estimates))
-        origin = {"kind": "t-interval over processes", "relative_sd": sd}
-        return cls._around(statistics.geometric_mean(estimates), half, origin)
+    @property
+    def half_width(self) -> float:
+        """Relative."""
+        return math.log(self.high_ms / self.low_ms) / 2
 
     @classmethod
-    def of_one_process(cls, timing: Timing, drift: Drift) -> Interval:
-        """One process's estimate; its scatter, the drift between processes and the minutes' part make the width."""
-        half = drift.factor * math.hypot(timing.scatter, drift.relative_sd)
-        origin = {"kind": "drift term", **asdict(drift), "scatter": timing.scatter}
-        origin["process_latency_ms"] = list(drift.process_latency_ms)
-        return cls._around(timing.latency_ms, half, origin)
+    def over_processes(cls, spells_ms: Sequence[float], disturbance: float = 0.0) -> Interval:
+        """From at least two spells, each in a fresh process: geometric mean and t-interval, and the minutes' part.
+
+        `disturbance` widens it by what the reference network was slower than at its best.
+        """
+        return cls._of(spells_ms, {"kind": "t-interval over processes"}, 0.0, disturbance)
 
     @classmethod
-    def _around(cls, estimate_ms: float, half: float, origin: dict[str, Any]) -> Interval:
-        half = math.hypot(half, _NORMAL * MINUTES_SD)
-        origin = {**origin, "minutes_sd": MINUTES_SD}
+    def of_one_process(cls, spells_ms: Sequence[float], drift: Drift, disturbance: float = 0.0) -> Interval:
+        """From at least two spells in one process: their t-interval, the processes' drift, the minutes' part."""
+        described = asdict(drift) | {"process_latency_ms": list(drift.process_latency_ms)}
+        described["drift_sd"] = described.pop("relative_sd")
+        origin = {"kind": "t-interval over spells, drift between processes", **described}
+        return cls._of(spells_ms, origin, drift.factor * drift.relative_sd, disturbance)
+
+    @classmethod
+    def _of(cls, spells_ms: Sequence[float], origin: dict[str, Any], drift: float, disturbance: float) -> Interval:
+        sd = statistics.stdev(map(math.log, spells_ms))
+        scatter = t_quantile(len(spells_ms) - 1) * sd / math.sqrt(len(spells_ms))
+        half = math.hypot(scatter, drift, disturbance, _NORMAL * MINUTES_SD)
+        estimate_ms = statistics.geometric_mean(spells_ms)
+        origin = {**origin, "relative_sd": sd, "minutes_sd": MINUTES_SD, "disturbance": disturbance}
         return cls(estimate_ms, estimate_ms * math.exp(-half), estimate_ms * math.exp(half), origin)
 
 

@@ -1,60 +1,100 @@
 """The timing process: `python -m mnas.devices._worker`, one runtime in a process of its own.
 
-It reads networks from its standard input, times them and answers on its standard output. It ends with its
-standard input, and when the process that started it is gone: a device never leaves anything running.
+It reads what to do from its standard input, times networks and answers on its standard output. It ends with its
+standard input, and when the process that started it is gone: a device never leaves anything running. It may
+run on a machine that has nothing of mnas but this file and the few that it imports (`_agent.py`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
+import platform
 import queue
 import select
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 
-from mnas.devices._timing import Stopwatch, TimingPlan, time_runs
+from mnas.devices import _host
+from mnas.devices._timing import Stopwatch, TimingPlan, time_spell, warm_up
 from mnas.devices._wire import Header, receive, send
-from mnas.devices.runtimes import RUNTIMES, Runtime
+from mnas.devices.runtimes import Runtime, Session, find_runtime
 
 _Message = tuple[Header, list[bytes]]
+_PRIORITY = 10  # of real time, where 1 is enough to come before everything that has none
 
 
-def main(settings: Header) -> None:
-    """Serves until the parent goes. `settings`: runtime, threads, cores (or None), parent."""
+def main() -> None:
+    """Serves until the parent goes. The first message says: runtime, precision, threads, parent (None: far away)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which then closes this process
     requests, answers = _private_pipes()
-    _die_with(settings["parent"])
-    runtime = RUNTIMES[settings["runtime"]]
     try:
-        send(answers, {"version": runtime.version(), "cores": _pin(settings["cores"])})
+        settings, _ = receive(requests)
+    except EOFError:
+        return
+    _die_with(settings["parent"])
+    try:
+        server = _Server(find_runtime(settings["runtime"], settings["precision"]), settings["threads"])
+        send(answers, server.hello())
     except ImportError as error:
+        send(answers, {"missing": str(error)})
+        return
+    except ValueError as error:
         send(answers, {"error": str(error)})
         return
     for header, parts in _messages(requests):
         try:
-            reply = ({},) if "ping" in header else _measure(runtime, settings["threads"], header, *parts)
+            reply = server.answer(header, parts)
         except Exception as error:  # whatever a runtime raises for this network; the next may do
             reply = ({"error": f"{type(error).__name__}: {error}"},)
         send(answers, *reply)
 
 
-def _measure(runtime: Runtime, threads: int, header: Header, model: bytes, images: bytes) -> tuple[Header, bytes]:
-    array = np.frombuffer(images, np.float32).reshape(header["shape"]).copy()
-    with Stopwatch() as loading:
-        session = runtime.load(model, array, threads)
-    with Stopwatch() as watch:
-        timing = time_runs(session.run, TimingPlan(**header["plan"]))
-    output = np.ascontiguousarray(session.output(), np.float32)
-    reply = {"timing": dataclasses.asdict(timing), "shape": output.shape}
-    seconds = {"load_seconds": loading.seconds, "timing_seconds": watch.seconds}
-    return reply | seconds, output.tobytes()
+class _Server:
+    """The loaded networks, and the answers to each message."""
+
+    def __init__(self, runtime: Runtime, threads: int) -> None:
+        self._version = runtime.version()
+        self._runtime, self._threads = runtime, threads
+        self._cores = _pin(threads)
+        self._priority = _raise_priority()
+        self._sessions: dict[str, tuple[Session, float]] = {}  # with the fastest run of the warm-up, in ms
+
+    def hello(self) -> Header:
+        """What this is and where: constant while the process lives."""
+        return {
+            "version": self._version,
+            "cores": self._cores,
+            "priority": self._priority,
+            "cpu": _host.cpu_model(self._cores[0] if self._cores else 0),
+            "os": platform.platform(),
+        }
+
+    def answer(self, header: Header, parts: list[bytes]) -> tuple[Header, *tuple[bytes, ...]]:
+        """The reply to {"load": key, ...}, {"spell": key, ...} or {"ping": ...}."""
+        if "load" in header:
+            return self._load(header, *parts)
+        if "spell" in header:
+            session, fastest_ms = self._sessions[header["spell"]]
+            gauge, _ = self._sessions[header["gauge"]]
+            cores = tuple(self._cores) if self._cores else None
+            spell = time_spell(session.run, gauge.run, TimingPlan(**header["plan"]), fastest_ms, cores)
+            return ({"spell": spell.to_dict()},)
+        return ({},)
+
+    def _load(self, header: Header, model: bytes, images: bytes) -> tuple[Header, bytes]:
+        array = np.frombuffer(images, np.float32).reshape(header["shape"]).copy()
+        self._sessions.pop(header["load"], None)  # the one before under this key: room for this one
+        with Stopwatch() as watch:
+            session = self._runtime.load(model, array, self._threads)
+        session.run()
+        output = np.ascontiguousarray(session.output(), np.float32)
+        runs, fastest_ms = warm_up(session.run, TimingPlan(**header["plan"]))
+        self._sessions[header["load"]] = session, fastest_ms
+        return {"load_seconds": watch.seconds, "warm_up_runs": runs, "shape": output.shape}, output.tobytes()
 
 
 def _private_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -83,9 +123,9 @@ def _messages(requests: IO[bytes]) -> Iterator[_Message]:
         yield waiting.get()
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int | None) -> None:
     """Ends this process with the parent, also where other children of the parent hold the pipe open."""
-    if not hasattr(os, "pidfd_open"):
+    if parent is None or not hasattr(os, "pidfd_open"):
         return  # then the end of the pipe has to do
     try:
         descriptor = os.pidfd_open(parent)
@@ -102,16 +142,33 @@ def _die_with(parent: int) -> None:
         threading.Thread(target=wait, daemon=True).start()
 
 
-def _pin(cores: list[int] | None) -> list[int] | None:
-    """Keeps this process on the cores; the ones it got, None where that cannot be done."""
-    if cores is None:
+def _pin(threads: int) -> list[int] | None:
+    """Keeps this process on as many cores as threads; the ones it got, None where that cannot be done.
+
+    Raises:
+        ValueError: there are fewer cores than threads.
+    """
+    available = _host.available_cores()
+    count = len(available) if available else os.cpu_count() or 1
+    if threads > count:
+        raise ValueError(f"threads should be at most the {count} cores that a process may use there, got {threads}")
+    if available is None:
         return None
     try:
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, _host.pick_cores(available, threads))
     except OSError:
         return None
     return sorted(os.sched_getaffinity(0))
 
 
+def _raise_priority() -> str:
+    """Asks for real-time priority, so that nothing else gets the core in the middle of a run; what it got."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+    except (AttributeError, OSError):
+        return "normal"
+    return f"real-time {_PRIORITY}"
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    main()
