@@ -11,7 +11,6 @@ import math
 import numpy as np
 
 from mnas.devices._interval import MINUTES_SD, Interval
-from mnas.devices._timing import Timing
 
 PROCESSES, MAX_PROCESSES, HALF_WIDTH = 5, 15, 0.03  # the device's defaults
 TIMES = 4000
@@ -19,7 +18,7 @@ TIMES = 4000
 
 def interval(logs: list[float]) -> Interval:
     """Of processes with these logarithms of a latency that is 1 ms in truth."""
-    return Interval.over_processes([Timing((math.exp(value),), 1, 0, True) for value in logs])
+    return Interval.over_processes([math.exp(value) for value in logs])
 
 
 def simulate(sd: float, rng: np.random.Generator) -> dict[str, float]:
@@ -28,12 +27,10 @@ def simulate(sd: float, rng: np.random.Generator) -> dict[str, float]:
     for _ in range(TIMES):
         minute = rng.normal(0, MINUTES_SD)
         logs = list(rng.normal(minute, sd, PROCESSES))
-        while (
-            math.log((found := interval(logs)).high_ms / found.estimate_ms) > HALF_WIDTH and len(logs) < MAX_PROCESSES
-        ):
+        while (found := interval(logs)).half_width > HALF_WIDTH and len(logs) < MAX_PROCESSES:
             logs.append(rng.normal(minute, sd))
         used += len(logs)
-        if math.log(found.high_ms / found.estimate_ms) <= HALF_WIDTH:
+        if found.half_width <= HALF_WIDTH:
             accepted += 1
             right += found.low_ms <= 1.0 <= found.high_ms
     return {"sd": sd, "accepted": accepted / TIMES, "processes": used / TIMES, "covers": right / max(accepted, 1)}

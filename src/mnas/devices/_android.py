@@ -27,13 +27,13 @@ from mnas.devices._phone_state import (
     read_state,
 )
 from mnas.devices._phone_tools import COULD_NOT_START, TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
-from mnas.devices._timing import STATISTIC, Timing
-from mnas.devices.runtimes import RUNTIMES, Runtime
+from mnas.devices.runtimes import Runtime, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError, did_you_mean
 from mnas.objective import Latency
 from mnas.space import Architecture
 
 PROTOCOL = 1  # counts up when the same network on the same phone would be given another latency
+_STATISTIC = "geometric mean over processes of the fastest run"
 _HOME = "/data/local/tmp"  # the one place where adb's user may write and execute
 _TOOL_VARIABLE = "MNAS_ADB_TOOL"  # so that an address alone can be enough
 _LEAST_WIDTH = 0.02  # what differs between minutes alone makes this much
@@ -77,7 +77,7 @@ class AndroidDevice:
         limit_s: float = 60.0,
     ) -> None:
         self.serial = address
-        self.runtime = _runtime(runtime, precision)
+        self.runtime = find_runtime(runtime, precision) if isinstance(runtime, str) else runtime
         self.tool = _tool(self.runtime)
         self.tool_path = _tool_path(tool, self.tool)
         self.tool_abi = executable_abi(self.tool_path)
@@ -187,14 +187,14 @@ class AndroidDevice:
         first = session.time(self.plan)
         checked = self._check_outputs(session, candidate, first)
         runs = [first, *(session.time(self.plan) for _ in range(self.processes - 1))]
-        while len(runs) < self.max_processes and _half_width(self._interval(runs)) > self.half_width:
+        while len(runs) < self.max_processes and self._interval(runs).half_width > self.half_width:
             runs.append(session.time(self.plan))
         return _Attempt(runs, self._interval(runs), before, session.state(), checked)
 
     def _interval(self, runs: Sequence[ToolRun]) -> Interval:
         """Over the processes, wider by what the tool rounds its times to."""
-        found = Interval.over_processes([Timing((run.latency_ms,), run.runs, run.warm_up_runs, True) for run in runs])
-        half = math.hypot(_half_width(found), self.tool.resolution_ms / found.estimate_ms)
+        found = Interval.over_processes([run.latency_ms for run in runs])
+        half = math.hypot(found.half_width, self.tool.resolution_ms / found.estimate_ms)
         origin = {**found.origin, "resolution_ms": self.tool.resolution_ms}
         return Interval(
             found.estimate_ms, found.estimate_ms * math.exp(-half), found.estimate_ms * math.exp(half), origin
@@ -221,9 +221,7 @@ class AndroidDevice:
         runs = attempt.runs
         environment = {
             **self.info().details,
-            "model_sha256": hashlib.sha256(candidate.model).hexdigest(),
-            "model_bytes": len(candidate.model),
-            "conversion_seconds": candidate.conversion_seconds,
+            **candidate.details,
             "load_ms": [run.load_ms for run in runs],
             "process_latency_ms": [run.latency_ms for run in runs],
             "process_mean_ms": [run.mean_ms for run in runs],
@@ -240,7 +238,7 @@ class AndroidDevice:
             latency_ms=attempt.interval.estimate_ms,
             low_ms=attempt.interval.low_ms,
             high_ms=attempt.interval.high_ms,
-            statistic=f"geometric mean over processes of the {STATISTIC}",
+            statistic=_STATISTIC,
             device=self.info().fingerprint,
             samples_ms=tuple(sample for run in runs for sample in run.samples_ms),
             environment=environment,
@@ -345,7 +343,7 @@ class _Attempt:
     def refusal(self, half_width: float) -> str | None:
         """Why it is not good enough; None: it is."""
         throttled = self.after.throttled_since(self.before)
-        width = _half_width(self.interval)
+        width = self.interval.half_width
         if throttled is None and width <= half_width:
             return None
         if throttled is not None:
@@ -361,11 +359,6 @@ class _Attempt:
         if self.before.temperature_c is None or self.after.temperature_c is None:
             return "the temperature is not known"
         return f"{self.before.temperature_c:.1f} °C before, {self.after.temperature_c:.1f} °C after"
-
-
-def _half_width(interval: Interval) -> float:
-    """Relative."""
-    return math.log(interval.high_ms / interval.estimate_ms)
 
 
 def _remove(serial: str, folder: str, owner: int) -> None:
@@ -389,17 +382,6 @@ def _check_abi(path: Path, abi: str, serial: str, properties: dict[str, str]) ->
         raise SettingsError(
             f"{path} is built for {abi}, and phone {serial!r} runs {listed}: build it for {listed.split(',')[0]}"
         )
-
-
-def _runtime(runtime: str | Runtime, precision: str) -> Runtime:
-    if not isinstance(runtime, str):
-        return runtime
-    if runtime not in RUNTIMES:
-        raise did_you_mean("runtime", runtime, RUNTIMES)
-    found = RUNTIMES[runtime]
-    if found.precision != precision:
-        raise SettingsError(f"runtime {runtime!r} computes in {found.precision}, and {precision} is asked for")
-    return found
 
 
 def _tool(runtime: Runtime) -> Tool:
