@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from mnas.errors import (
     TrainingError,
 )
 from mnas.folder import load_result
-from mnas.objective import Caps, Latency, WeightedProduct
+from mnas.objective import Caps, Energy, Latency, WeightedProduct
 from mnas.run import resume
-from mnas.space import Architecture
+from mnas.space import Architecture, count_madds, count_params
 from mnas.storage import RunStorage
 from mnas.trial import TrialState
 
@@ -176,6 +177,47 @@ def test_what_a_count_rules_out_is_not_measured(simulate):
     infeasible = [t for t in result.trials if t.state is TrialState.INFEASIBLE]
     assert infeasible
     assert not {t.architecture for t in infeasible} & set(device.measured[16:])  # 16 told what the space reaches
+
+
+class Converting(SimulatedDevice):
+    """The simulated device, with a file of four bytes per parameter and an energy of a microjoule per MAdd."""
+
+    def measure(self, architecture: Architecture) -> Latency:
+        millijoules = count_madds(architecture) / 1e6
+        return replace(
+            super().measure(architecture),
+            environment={"model_bytes": 4 * count_params(architecture)},
+            energy=Energy(millijoules, millijoules, millijoules, "formula"),
+        )
+
+
+@pytest.mark.parametrize(
+    ("cap", "value", "said"),
+    [
+        ("max_memory_mb", 5.0, "activation memory"),
+        ("max_file_mb", 14.0, "file size"),
+        ("max_energy_mj", 330.0, "energy"),
+    ],
+)
+@pytest.mark.parametrize("controller", ["random", "guided"])
+def test_what_is_above_a_cap_on_memory_file_or_energy_is_never_trained(
+    simulate, counting_accuracy, cap, value, said, controller
+):
+    part = {"name": controller, "batch": 5} | ({"initial": 5} if controller == "guided" else {})
+    caps = {"reward": "soft", cap: value}
+    result = simulate(device=Converting(), objective=caps, accuracy=counting_accuracy, controller=part, trials=30)
+    infeasible = [t for t in result.trials if t.state is TrialState.INFEASIBLE]
+    assert infeasible
+    assert not {t.architecture.id for t in infeasible} & set(counting_accuracy.asked)
+    assert all(f"{said} " in (t.error or "") and f"above the cap of {value:g}" in (t.error or "") for t in infeasible)
+    assert all((t.latency_ms is None) == (cap == "max_memory_mb") for t in infeasible)  # a count needs no device
+
+
+@pytest.mark.parametrize("cap", ["max_file_mb", "max_energy_mj"])
+def test_a_cap_on_what_the_device_does_not_tell_is_refused(simulate, counting_accuracy, cap):
+    with pytest.raises(SettingsError, match=f"{cap} cannot be kept on 'simulated formula 1'"):
+        simulate(objective={"reward": "soft", cap: 10.0}, accuracy=counting_accuracy)
+    assert counting_accuracy.asked == []
 
 
 class AlwaysFails:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnas.errors import SettingsError
-from mnas.objective import AbsoluteReward, Caps, Latency, Measurement, Objective, WeightedProduct
+from mnas.objective import AbsoluteReward, Caps, Energy, Latency, Measurement, Objective, WeightedProduct
 
 milliseconds = st.floats(1e-3, 1e5)
 accuracies = st.floats(0, 1)
@@ -115,6 +115,30 @@ def test_caps_name_what_is_exceeded() -> None:
     ]
 
 
+def measured_whole() -> Measurement:
+    latency = Latency(4.2, 4.1, 4.4, "minimum", "cpu", environment={"model_bytes": 15_600_000},
+                      energy=Energy(33.0, 31.0, 35.0, "rapl package-0", {"idle_watts": 4.5}))  # fmt: skip
+    return dataclasses.replace(measurement(0.75, 4.2), latency=latency, peak_activation_bytes=6_000_000)
+
+
+def test_caps_on_memory_file_and_energy_name_what_is_exceeded() -> None:
+    caps = Caps(max_memory_mb=5.9, max_file_mb=15.5, max_energy_mj=32.5)
+    assert caps.violations(measured_whole()) == [
+        "activation memory 6 MB is above the cap of 5.9 MB",
+        "file size 15.6 MB is above the cap of 15.5 MB",
+        "energy 33 mJ is above the cap of 32.5 mJ",
+    ]
+    assert Caps(max_memory_mb=6, max_file_mb=15.6, max_energy_mj=33).violations(measured_whole()) == []
+
+
+def test_caps_say_what_a_measurement_lacks() -> None:
+    """A cap on something that a device does not tell would hold for nothing."""
+    caps = Caps(max_params=9e6, max_memory_mb=9, max_file_mb=20, max_energy_mj=40)
+    assert caps.unmeasured(measured_whole()) == []
+    assert caps.unmeasured(measurement(None, 4.2)) == ["max_memory_mb", "max_file_mb", "max_energy_mj"]
+    assert caps.violations(measurement(None, 4.2)) == []
+
+
 def test_at_a_cap_is_not_above_it() -> None:
     caps = Caps(max_latency_ms=80, max_params=3_000_000, max_madds=300_000_000, max_model_mb=12)
     assert caps.violations(measurement(0.5, 80)) == []
@@ -130,7 +154,7 @@ def test_a_measurement_survives_json() -> None:
         4.2, 4.1, 4.4, "minimum of 3 processes", "cpu", (4.2, 4.3), {"governor": "performance", "load": 0.1}
     )
     whole = dataclasses.replace(measurement(0.75, 4.2), latency=latency, task="digits")
-    for original in (whole, measurement(None, None)):
+    for original in (whole, measured_whole(), measurement(None, None)):
         stored = json.loads(json.dumps(original.to_dict(), allow_nan=False))
         assert Measurement.from_dict(stored) == original
     assert whole.latency_ms == 4.2

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mnas import devices
 from mnas.accuracy import SurrogateAccuracy
 from mnas.devices import Device
 from mnas.errors import MeasurementError
@@ -98,8 +99,7 @@ def load_comparisons(storage: RunStorage) -> tuple[Comparison, ...]:
 
 def measure_together(device: Device, networks: Sequence[Architecture]) -> list[Latency]:
     """Latencies to be compared with each other, as well as the device can."""
-    together = getattr(device, "measure_together", None)
-    return together(networks, _PROCESSES) if together else [device.measure(network) for network in networks]
+    return devices.measure_together(device, networks, _PROCESSES)
 
 
 def _member(name: str, space: BlockSpace) -> tuple[str, Architecture]:

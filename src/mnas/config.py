@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -40,11 +41,14 @@ class ObjectiveSettings(BaseModel):
     max_params: float | None = Field(default=None, gt=0)
     max_madds: float | None = Field(default=None, gt=0)
     max_model_mb: float | None = Field(default=None, gt=0)
+    max_memory_mb: float | None = Field(default=None, gt=0)
+    max_file_mb: float | None = Field(default=None, gt=0)
+    max_energy_mj: float | None = Field(default=None, gt=0)
 
     @property
     def caps(self) -> Caps:
         """The hard limits."""
-        return Caps(self.max_latency_ms, self.max_params, self.max_madds, self.max_model_mb)
+        return Caps(**{limit.name: getattr(self, limit.name) for limit in fields(Caps)})
 
     def objective(self, target_ms: float) -> Objective:
         """The objective at a target."""

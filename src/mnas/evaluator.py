@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mnas.accuracy import AccuracyEstimate, AccuracyEstimator
 from mnas.devices import Device
-from mnas.errors import CandidateError, DeviceError, MeasurementError
+from mnas.errors import CandidateError, DeviceError, MeasurementError, SettingsError
 from mnas.executors import Executor
 from mnas.objective import Latency, Measurement, Objective
-from mnas.space import Architecture, SearchSpace, count_madds, count_params, weight_bytes
+from mnas.space import Architecture, SearchSpace, count_madds, count_params, peak_activation_bytes, weight_bytes
 from mnas.stopping import StoppingRule
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
@@ -62,13 +63,15 @@ class Evaluator:
         fresh = [n for identity, n in sorted(firsts.items(), key=lambda i: i[1]) if identity not in self._originals]
 
         to_train: dict[int, Trial] = {}
-        for index, number in enumerate(fresh, start=1):
-            watch(f"measuring {index} of {len(fresh)}")
-            trial = self._measured(number, tokens[number], candidates[number])
+        drafts = (self._draft(number, tokens[number], candidates[number]) for number in fresh)
+        watch(f"measuring {len(fresh)}")
+        for index, trial in enumerate(self._measured(drafts), start=1):
+            watch(f"measured {index} of {len(fresh)}")
             if trial.state is TrialState.COMPLETE:
-                to_train[number] = trial
+                to_train[trial.number] = trial
             else:
                 yield self._store(trial)
+        to_train = dict(sorted(to_train.items()))  # several measured side by side are not finished in their order
         watch(f"training {len(to_train)}")
         jobs = self._jobs(to_train, first=min(candidates, default=0))
         for number, outcome in self.executor.run(self.estimator.estimate, jobs):
@@ -83,12 +86,31 @@ class Evaluator:
         Raises:
             MeasurementError: this architecture cannot be measured.
             DeviceError: the device stayed away after several tries.
+            SettingsError: there is a cap on something that the device does not tell.
         """
-        stored = self.storage.latency(architecture.id, self._device)
-        if stored is None:
-            stored = self._patiently(architecture)
-            self.storage.add_latency(architecture.id, stored)
-        return stored
+        stored = self._stored(architecture)
+        return stored or self._keep(architecture, self._patiently(architecture))
+
+    def _stored(self, architecture: Architecture) -> Latency | None:
+        found = self.storage.latency(architecture.id, self._device)
+        if found is not None:
+            self._check_caps(architecture, found)
+        return found
+
+    def _keep(self, architecture: Architecture, latency: Latency) -> Latency:
+        self.storage.add_latency(architecture.id, latency)
+        self._check_caps(architecture, latency)
+        return latency
+
+    def _check_caps(self, architecture: Architecture, latency: Latency) -> None:
+        """Every cap is on something that was measured: else it would hold for nothing, silently."""
+        missing = self.objective.caps.unmeasured(replace(counted(architecture), latency=latency))
+        if missing:
+            raise SettingsError(
+                f"{', '.join(missing)} cannot be kept on {latency.device!r}, which does not tell it. max_file_mb "
+                "needs a device that converts networks to files, max_energy_mj one with a meter, and energy = true "
+                "under [device]"
+            )
 
     def _patiently(self, architecture: Architecture) -> Latency:
         for wait in _DEVICE_WAITS:
@@ -98,33 +120,73 @@ class Evaluator:
                 time.sleep(wait)
         return self.device.measure(architecture)
 
-    def _measured(self, number: int, tokens: tuple[int, ...], architecture: Architecture) -> Trial:
-        """A trial with its latency, COMPLETE as far as it goes; FAILED or INFEASIBLE if it ends here."""
-        started = time.time()
-        measurement = counted(architecture)
-        state, error = TrialState.COMPLETE, None
-        # What a count already rules out is not worth a measurement.
-        violations = self.objective.caps.violations(measurement)
-        if not violations:
-            try:
-                measurement = replace(measurement, latency=self.measure(architecture))
-                violations = self.objective.caps.violations(measurement)
-            except MeasurementError as failure:
-                state, error = TrialState.FAILED, str(failure)
-        if violations:
-            state, error = TrialState.INFEASIBLE, "; ".join(violations)
-        return Trial(
+    def _draft(self, number: int, tokens: tuple[int, ...], architecture: Architecture) -> Trial:
+        """A trial with its counts: INFEASIBLE where one of them is above its cap, else not measured yet."""
+        trial = Trial(
             number=number,
             tokens=tokens,
             architecture=architecture,
-            state=state,
-            reward=self.objective.failure_reward(measurement),
-            measurement=measurement,
-            error=error,
+            state=TrialState.COMPLETE,
+            reward=0.0,
+            measurement=counted(architecture),
             seed=training_seed(self.seed, number),
-            started=started,
-            finished=time.time(),
+            started=time.time(),
         )
+        return self._judged(trial)
+
+    def _judged(self, trial: Trial, latency: Latency | MeasurementError | None = None) -> Trial:
+        """The trial with what measuring gave, COMPLETE as far as it goes; FAILED or INFEASIBLE if it ends here."""
+        trial = replace(trial, finished=time.time())
+        if isinstance(latency, Latency):
+            trial = replace(trial, measurement=replace(trial.measurement, latency=latency))
+        trial = replace(trial, reward=self.objective.failure_reward(trial.measurement))
+        if isinstance(latency, MeasurementError):
+            return replace(trial, state=TrialState.FAILED, error=str(latency))
+        violations = self.objective.caps.violations(trial.measurement)
+        return replace(trial, state=TrialState.INFEASIBLE, error="; ".join(violations)) if violations else trial
+
+    def _measured(self, drafts: Iterable[Trial]) -> Iterator[Trial]:
+        """The drafts as they are measured, those that a count rules out among them: they are not worth it."""
+        slots = self.device.info().slots
+        if slots > 1:
+            yield from self._measured_side_by_side(drafts, slots)
+            return
+        for draft in drafts:
+            if draft.state is not TrialState.COMPLETE:
+                yield draft
+                continue
+            try:
+                latency: Latency | MeasurementError = self.measure(draft.architecture)
+            except MeasurementError as failure:
+                latency = failure
+            yield self._judged(draft, latency)
+
+    def _measured_side_by_side(self, drafts: Iterable[Trial], slots: int) -> Iterator[Trial]:
+        """The same with so many threads. They measure; all storing is done here, each latency when it is made."""
+        waiting: dict[Future[Latency], Trial] = {}
+        with ThreadPoolExecutor(slots) as threads:
+            try:
+                for draft in drafts:
+                    if draft.state is not TrialState.COMPLETE:
+                        yield draft
+                    elif (known := self._stored(draft.architecture)) is not None:
+                        yield self._judged(draft, known)
+                    else:
+                        waiting[threads.submit(self._patiently, draft.architecture)] = draft
+                for future in as_completed(list(waiting)):
+                    yield self._collected(waiting.pop(future), future)
+            finally:
+                # A device that is gone, or Ctrl-C: what is being measured is waited for and kept.
+                threads.shutdown(cancel_futures=True)
+                for future, draft in waiting.items():
+                    if not future.cancelled() and future.exception() is None:
+                        self._keep(draft.architecture, future.result())
+
+    def _collected(self, draft: Trial, future: Future[Latency]) -> Trial:
+        try:
+            return self._judged(draft, self._keep(draft.architecture, future.result()))
+        except MeasurementError as failure:
+            return self._judged(draft, failure)
 
     def _jobs(self, to_train: Mapping[int, Trial], first: int) -> dict[int, tuple[Any, ...]]:
         """Arguments of the trainings of a batch that begins with trial `first`."""
@@ -132,7 +194,7 @@ class Evaluator:
         if self.stopping is None:
             return jobs
         # Not from this batch: what of it is known depends on when a search was interrupted.
-        told = [trial for number, trial in self.trials.items() if number < first]
+        told = [self.trials[number] for number in sorted(self.trials) if number < first]
         evidence = self.stopping.learn(told, self.objective, self._device)
         return {n: (*job, evidence.below(to_train[n].latency_ms or 0.0)) for n, job in jobs.items()}
 
@@ -163,7 +225,12 @@ class Evaluator:
 
 def counted(architecture: Architecture) -> Measurement:
     """What is known of an architecture before anything is measured."""
-    return Measurement(count_params(architecture), count_madds(architecture), weight_bytes(architecture))
+    return Measurement(
+        count_params(architecture),
+        count_madds(architecture),
+        weight_bytes(architecture),
+        peak_activation_bytes=peak_activation_bytes(architecture),
+    )
 
 
 def training_seed(seed: int, number: int) -> int:

@@ -58,7 +58,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
         reach_ms=(reach[0], reach[1]),
         seconds=storage.meta("seconds") or 0.0,
         settings=settings,
-        notes=_note_disturbed(storage.trials()),
+        notes=(*_note_disturbed(storage.trials()), *_notes_of_devices(storage.trials())),
     )
 
 
@@ -110,6 +110,12 @@ def _note_disturbed(trials: Sequence[Trial]) -> tuple[str, ...]:
         f"{len(disturbed)} of {len(latencies)} latencies were measured on a busy device, and their intervals are as "
         f"wide as the disturbance; the last: {disturbed[-1]}",
     )
+
+
+def _notes_of_devices(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """What devices said beside their latencies, each once."""
+    latencies = (trial.measurement.latency for trial in trials)
+    return tuple(dict.fromkeys(note for found in latencies if found for note in found.environment.get("notes", ())))
 
 
 def _read_run_toml(folder: Path) -> dict[str, Any]:

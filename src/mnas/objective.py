@@ -11,10 +11,22 @@ from mnas.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
+class Energy:
+    """What one inference takes above the idle machine, in millijoules, with its interval [low, high] at 95 %."""
+
+    millijoules: float
+    low: float
+    high: float
+    meter: str  # what it was read from, such as "rapl package-0"
+    environment: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Wall time of one input on one named device, by the measuring protocol's robust estimate.
 
-    The interval [low_ms, high_ms] is at 95 % and includes what differs between processes.
+    The interval [low_ms, high_ms] is at 95 % and includes what differs between processes. `energy` was measured
+    beside it where that was asked for.
     """
 
     latency_ms: float
@@ -24,11 +36,19 @@ class Latency:
     device: str  # the device's fingerprint
     samples_ms: tuple[float, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    energy: Energy | None = None
+
+    @property
+    def parts(self) -> dict[str, Latency]:
+        """By name, the latency on each of several devices of which this is the worst; else empty."""
+        return {name: Latency.from_dict(part) for name, part in self.environment.get("devices", {}).items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Latency:
         """The inverse of `dataclasses.asdict`."""
-        return cls(**{**data, "samples_ms": tuple(data["samples_ms"])})
+        energy = data.get("energy")
+        plain = {"samples_ms": tuple(data["samples_ms"]), "energy": Energy(**energy) if energy else None}
+        return cls(**{**data, **plain})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +61,22 @@ class Measurement:
     latency: Latency | None = None
     accuracy: float | None = None
     task: str | None = None  # what the accuracy is of: data set, split, recipe
+    peak_activation_bytes: int | None = None  # in float32; None in runs from before it was counted
 
     @property
     def latency_ms(self) -> float | None:
         """The latency's estimate, None before it is measured."""
         return self.latency.latency_ms if self.latency else None
+
+    @property
+    def energy(self) -> Energy | None:
+        """Of one inference, None where it was not asked for."""
+        return self.latency.energy if self.latency else None
+
+    @property
+    def file_bytes(self) -> int | None:
+        """The file as converted for the device's runtime and precision, None where the device has none."""
+        return self.latency.environment.get("model_bytes") if self.latency else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -62,14 +93,18 @@ class Measurement:
 class Caps:
     """Hard limits. A candidate above one of them is INFEASIBLE and never trained.
 
-    Without a given value there is no limit. `max_model_mb` is of the float32 weights with batch norm folded,
-    1 MB = 10^6 bytes.
+    Without a given value there is no limit. `max_model_mb` is of the float32 weights with batch norm folded and
+    `max_memory_mb` of the float32 activations, whatever the device computes in; `max_file_mb` is of the file as the
+    device's runtime reads it. 1 MB = 10^6 bytes. Energy is of one inference.
     """
 
     max_latency_ms: float | None = None
     max_params: float | None = None
     max_madds: float | None = None
     max_model_mb: float | None = None
+    max_memory_mb: float | None = None
+    max_file_mb: float | None = None
+    max_energy_mj: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -78,17 +113,60 @@ class Caps:
 
     def violations(self, measurement: Measurement) -> list[str]:
         """Each limit that is exceeded, in words; what is not measured yet exceeds nothing."""
-        values = (
-            ("latency", measurement.latency_ms, self.max_latency_ms, ",.6g", " ms"),
-            ("parameters", measurement.params, self.max_params, ",.0f", ""),
-            ("MAdds", measurement.madds, self.max_madds, ",.0f", ""),
-            ("model size", measurement.weight_bytes / 1e6, self.max_model_mb, ",.6g", " MB"),
-        )
         return [
-            f"{name} {value:{form}}{unit} is above the cap of {limit:{form}}{unit}"
-            for name, value, limit, form, unit in values
-            if value is not None and limit is not None and value > limit
+            f"{limit.name} {value:{limit.form}}{limit.unit} is above the cap of {limit.cap:{limit.form}}{limit.unit}"
+            for limit, value in self._limits(measurement)
+            if value is not None and value > limit.cap
         ]
+
+    def unmeasured(self, measurement: Measurement) -> list[str]:
+        """The settings of limits on what this measurement, once it is complete but for accuracy, does not have."""
+        return [limit.key for limit, value in self._limits(measurement) if value is None]
+
+    def _limits(self, measurement: Measurement) -> list[tuple[_Limit, float | None]]:
+        """The limits that are given, each with the measured value."""
+        energy = measurement.energy
+        values = (
+            measurement.latency_ms,
+            measurement.params,
+            measurement.madds,
+            measurement.weight_bytes / 1e6,
+            _megabytes(measurement.peak_activation_bytes),
+            _megabytes(measurement.file_bytes),
+            energy.millijoules if energy else None,
+        )
+        caps = asdict(self).items()
+        return [
+            (_Limit(key, cap, *_WORDS[key]), value)
+            for (key, cap), value in zip(caps, values, strict=True)
+            if cap is not None
+        ]
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """A given cap, and how it and what it is on are written."""
+
+    key: str
+    cap: float
+    name: str
+    form: str
+    unit: str
+
+
+_WORDS = {
+    "max_latency_ms": ("latency", ",.6g", " ms"),
+    "max_params": ("parameters", ",.0f", ""),
+    "max_madds": ("MAdds", ",.0f", ""),
+    "max_model_mb": ("model size", ",.6g", " MB"),
+    "max_memory_mb": ("activation memory", ",.6g", " MB"),
+    "max_file_mb": ("file size", ",.6g", " MB"),
+    "max_energy_mj": ("energy", ",.6g", " mJ"),
+}
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else count / 1e6
 
 
 @dataclass(frozen=True)

@@ -40,9 +40,12 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "device": {
         "cpu": "mnas.devices:LocalDevice",
+        "ssh": "mnas.devices:SshDevice",
         "adb": "mnas.devices:AndroidDevice",
         "simulated": "mnas.devices:SimulatedDevice",
         "accel-nasbench": "mnas.devices:SurrogateDevice",
+        "worst-of": "mnas.devices:WorstOf",
+        "pool": "mnas.devices:Pool",
     },
     "dataset": {
         "digits": "mnas.datasets:DigitsDataset",
@@ -108,6 +111,8 @@ def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
 def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> Any:
     """The part of that name with these settings; of what is `offered` it gets what it asks for by name.
 
+    Where a device takes devices, a table with a name, or a list of them, is made into these first.
+
     Raises:
         SettingsError: unknown name or key, or a value that the part refuses.
     """
@@ -127,7 +132,16 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
         raise SettingsError(
             f"{kind} {name!r} needs {', '.join(missing)}: write it under [{kind}] in the settings file"
         )
+    if kind == "device":
+        settings = {key: _with_devices(value) for key, value in settings.items()}
     try:
         return factory(**given, **settings)
     except TypeError as error:
         raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error
+
+
+def _with_devices(value: Any) -> Any:
+    """A device in place of each table that has a name."""
+    if isinstance(value, Mapping) and "name" in value:
+        return make("device", value["name"], {key: item for key, item in value.items() if key != "name"})
+    return [_with_devices(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +152,12 @@ class SearchResult:
     def counts(self) -> Counts:
         """How many trials ended how."""
         return Counts.of(list(self.trials))
+
+
+def part_names(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """The devices of which these trials' latencies are the worst, by name; none where one device measured."""
+    latencies = (trial.measurement.latency for trial in trials)
+    return tuple(dict.fromkeys(name for latency in latencies if latency for name in latency.parts))
 
 
 def _measured_on(trial: Trial, device: str) -> bool:

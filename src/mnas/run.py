@@ -151,7 +151,8 @@ class _Run:
             self._add_seconds(time.monotonic() - began)
         self._compare(evaluator)
         result = load_result(self.folder, self.storage)
-        result = replace(result, notes=self.notes + result.notes)
+        notes = dict.fromkeys((*self.notes, *result.notes, *self.plan.device.info().notes))  # each once
+        result = replace(result, notes=tuple(notes))
         _write_winner(result)
         write_report(result)
         return result

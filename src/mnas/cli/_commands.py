@@ -100,13 +100,16 @@ def measure(
     processes: Annotated[
         int | None, typer.Option(help="Fresh processes to time in. Default: five, on devices that have them.", min=1)
     ] = None,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Also the energy of one inference, on a device with a meter.")
+    ] = False,
     width: Annotated[float, typer.Option(help="Width multiplier, for reference models.", min=0.01)] = 1.0,
     resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
     json: AsJson = False,
 ) -> None:
     """Measure an architecture's latency, in several fresh processes."""
     architecture = _names.architecture(name, width, resolution)
-    options = {"runtime": runtime, "threads": threads, "processes": processes}
+    options = {"runtime": runtime, "threads": threads, "processes": processes, "energy": energy or None}
     latency = _names.measuring_device(device, options).measure(architecture)
     _display.print_latency(name, architecture, latency, json)
 

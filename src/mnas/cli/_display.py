@@ -20,7 +20,7 @@ from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
 from mnas.report import dominance, verdict
-from mnas.result import Comparison, Counts, Rated, SearchResult
+from mnas.result import Comparison, Counts, Rated, SearchResult, part_names
 from mnas.space import (
     Architecture,
     Count,
@@ -28,6 +28,7 @@ from mnas.space import (
     count_madds,
     count_params,
     count_rows,
+    peak_activation_bytes,
     weight_bytes,
 )
 from mnas.trial import Trial
@@ -98,7 +99,10 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
         ordered = sorted(trials, key=lambda trial: trial.number)
         _print_json({"run": str(result.folder), "trials": [_trial_document(trial) for trial in ordered]})
         return
-    table = Table("trial", "state", "accuracy %", "latency ms", "95 % interval", "reward", "params", "MAdds")
+    parts = part_names(trials)
+    has_energy = any(trial.measurement.energy for trial in trials)
+    table = Table("trial", "state", "accuracy %", "latency ms", "95 % interval", *(f"{name} ms" for name in parts),
+                  *(["energy mJ"] if has_energy else []), "reward", "params", "MAdds")  # fmt: skip
     for trial in trials:
         latency = trial.measurement.latency
         table.add_row(
@@ -107,6 +111,8 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
             "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}",
             f"{latency.latency_ms:.4g}" if latency else "",
             f"{latency.low_ms:.4g} - {latency.high_ms:.4g}" if latency else "",
+            *_part_cells(latency, parts),
+            *([_energy_cell(trial)] if has_energy else []),
             f"{trial.reward:.4f}",
             f"{trial.measurement.params:,}",
             f"{trial.measurement.madds:,}",
@@ -120,6 +126,7 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
         "params": count_params(architecture),
         "madds": count_madds(architecture),
         "weight_bytes": weight_bytes(architecture),
+        "peak_activation_bytes": peak_activation_bytes(architecture),
     }
     if as_json:
         _print_json(
@@ -143,7 +150,8 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
     out.print(table)
     out.print(
         f"{totals['params']:,} parameters, {totals['madds']:,} MAdds at {architecture.resolution} px, "
-        f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, id {architecture.id}"
+        f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, "
+        f"{totals['peak_activation_bytes'] / 1e6:.2f} MB of float32 activations, id {architecture.id}"
     )
     out.print(str(architecture), markup=False, soft_wrap=True)
 
@@ -177,6 +185,7 @@ def print_latency(name: str, architecture: Architecture, latency: Latency, as_js
             "device": latency.device,
             "samples_ms": list(latency.samples_ms),
             "environment": dict(latency.environment),
+            "energy": asdict(latency.energy) if latency.energy else None,
         }
         _print_json(document)
         return
@@ -186,8 +195,22 @@ def print_latency(name: str, architecture: Architecture, latency: Latency, as_js
         f"{latency.statistic}",
         markup=False,
     )
+    if latency.energy:
+        energy = latency.energy
+        out.print(
+            f"{energy.millijoules:.4g} mJ per inference above idle "
+            f"(95 % interval {energy.low:.4g} - {energy.high:.4g} mJ), {energy.meter}",
+            markup=False,
+        )
+    for part_name, part in latency.parts.items():
+        out.print(
+            f"{part_name}: {part.latency_ms:.4g} ms (95 % interval {part.low_ms:.4g} - {part.high_ms:.4g} ms)",
+            markup=False,
+        )
     out.print(latency.device, markup=False)
     for key, value in latency.environment.items():
+        if key == "devices":
+            continue  # said above; all of it is in the JSON document
         out.print(f"  {key}: {value}", markup=False)
 
 
@@ -248,6 +271,17 @@ def _by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count
     for number, block in enumerate(architecture.blocks, start=1):
         yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
     yield "head", str(architecture.head), [head]
+
+
+def _part_cells(latency: Latency | None, names: Sequence[str]) -> list[str]:
+    """The latency on each of several devices."""
+    found = latency.parts if latency else {}
+    return [f"{found[name].latency_ms:.4g}" if name in found else "" for name in names]
+
+
+def _energy_cell(trial: Trial) -> str:
+    energy = trial.measurement.energy
+    return f"{energy.millijoules:.4g}" if energy else ""
 
 
 def _finals_table(result: SearchResult) -> Table:
@@ -337,7 +371,7 @@ def _rated_document(rated: Rated | None) -> dict[str, Any] | None:
 
 
 def _trial_document(trial: Trial) -> dict[str, Any]:
-    latency = trial.measurement.latency
+    latency, energy = trial.measurement.latency, trial.measurement.energy
     return {
         "number": trial.number,
         "state": trial.state.value,
@@ -351,6 +385,14 @@ def _trial_document(trial: Trial) -> dict[str, Any]:
         "reward": trial.reward,
         "params": trial.measurement.params,
         "madds": trial.measurement.madds,
+        "peak_activation_bytes": trial.measurement.peak_activation_bytes,
+        "file_bytes": trial.measurement.file_bytes,
+        "energy_mj": energy.millijoules if energy else None,
+        "energy_ci_mj": [energy.low, energy.high] if energy else None,
+        "devices": {
+            name: {"latency_ms": part.latency_ms, "latency_ci_ms": [part.low_ms, part.high_ms]}
+            for name, part in (latency.parts if latency else {}).items()
+        },
         "error": trial.error,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ class DeviceInfo:
     fingerprint: str  # what must be equal for latencies to be comparable: hardware, runtime, version, threads
     details: Mapping[str, Any] = field(default_factory=dict, hash=False)  # for people and for run.toml
     exclusive: bool = False  # it is this machine: while it measures, nothing else may run here
+    slots: int = 1  # how many threads may measure at once; one where it is exclusive
+    notes: tuple[str, ...] = ()  # what the reader of a result should know, such as units that were set aside
 
 
 class Device(Protocol):
@@ -38,3 +40,13 @@ class Device(Protocol):
     def measure(self, architecture: Architecture) -> Latency:
         """The latency of one input."""
         ...
+
+
+def measure_together(device: Device, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
+    """Latencies to be compared with each other, as well as the device can: in fresh processes, where it has any.
+
+    Raises:
+        MeasurementError, DeviceError: as `Device.measure`.
+    """
+    together = getattr(device, "measure_together", None)
+    return together(architectures, processes) if together else [device.measure(each) for each in architectures]

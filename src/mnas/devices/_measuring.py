@@ -223,7 +223,8 @@ class Measuring:
             "cpu": child.cpu,
             "os": child.os,
         }
-        parts = (self.name, *(details[key] for key in ("runtime", "runtime_version", "precision")))
+        # "cpu" wherever it is: the board itself would say the same of its latencies.
+        parts = ("cpu", *(details[key] for key in ("runtime", "runtime_version", "precision")))
         fingerprint = " ".join(map(str, (*parts, f"threads={self.threads}", child.cpu, f"protocol={PROTOCOL}")))
         return DeviceInfo(self.name, fingerprint, details, exclusive=self.is_exclusive)
 

@@ -14,7 +14,7 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class _Server:
             "os": platform.platform(),
         }
 
-    def answer(self, header: Header, parts: list[bytes]) -> tuple[Header, *tuple[bytes, ...]]:
+    def answer(self, header: Header, parts: list[bytes]) -> tuple[Any, ...]:
         """The reply to {"load": key, ...}, {"spell": key, ...} or {"ping": ...}."""
         if "load" in header:
             return self._load(header, *parts)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mnas.report._figures import front_figure, latency_figure, progress_figure
 from mnas.report._verdict import dominance, verdict
-from mnas.result import SearchResult
+from mnas.result import SearchResult, part_names
 from mnas.trial import TrialState
 
 _MOST_ROWS = 2000  # of the table of trials; all of them are in trials.sqlite
@@ -35,6 +35,8 @@ def render_html(result: SearchResult) -> str:
         latency_svg=_svg(latency_figure(result)),
         verdict=verdict(result.finals),
         dominance=dominance(result.comparisons),
+        parts=part_names(result.front),
+        has_energy=any(trial.measurement.energy for trial in result.front),
         rows=rows[:_MOST_ROWS],
         left_out=max(0, len(rows) - _MOST_ROWS),
     )

@@ -8,6 +8,7 @@ from mnas.space._accel_nasbench import accel_nasbench_row, accel_nasbench_space,
 from mnas.space._architecture import Activation, Architecture, Block, Head, Layer, Op, Padding, Skip, Stem
 from mnas.space._block_space import BlockChoices, BlockSpace, described_space
 from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
+from mnas.space._memory import peak_activation_bytes
 from mnas.space._mnasnet import mnasnet_layerwise_space, mnasnet_space
 from mnas.space._nearest import nearest_member
 from mnas.space._rounding import round_choice, round_filters
@@ -39,6 +40,7 @@ __all__ = [
     "mnasnet_layerwise_space",
     "mnasnet_space",
     "nearest_member",
+    "peak_activation_bytes",
     "round_choice",
     "round_filters",
     "weight_bytes",

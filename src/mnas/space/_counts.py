@@ -40,13 +40,13 @@ class _Conv:
 def count_rows(architecture: Architecture) -> Iterator[Count]:
     """One `Count` for the stem, each layer and the head, in order."""
     stem, head = architecture.stem, architecture.head
-    resolution = _strided(architecture.resolution, stem.stride)
+    resolution = strided(architecture.resolution, stem.stride)
     weights = stem.kernel**2 * architecture.input_channels * stem.filters
     yield _row("stem", resolution, [_Conv(weights, stem.filters, resolution**2)])
     filters = stem.filters
     for index, block in enumerate(architecture.blocks, start=1):
         for layer in block.expanded(filters):
-            out = _strided(resolution, layer.stride)
+            out = strided(resolution, layer.stride)
             yield _row(f"block{index}", out, _convs(layer, resolution, out), _se_params(layer), _se_madds(layer))
             filters, resolution = layer.filters, out
     conv = _Conv(filters * head.filters, head.filters, resolution**2)
@@ -69,7 +69,8 @@ def weight_bytes(architecture: Architecture) -> int:
     return 4 * sum(row.weight_count for row in count_rows(architecture))
 
 
-def _strided(resolution: int, stride: int) -> int:
+def strided(resolution: int, stride: int) -> int:
+    """The pixels on a side that a stride leaves."""
     return -(-resolution // stride)  # both paddings give ceil(n / stride) for odd kernels
 
 

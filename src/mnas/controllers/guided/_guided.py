@@ -19,7 +19,15 @@ from mnas.controllers.guided._lessons import Lesson, below, selected
 from mnas.controllers.guided._target_model import KnownTarget, TargetModel, rows_of
 from mnas.errors import SettingsError, did_you_mean
 from mnas.objective import Measurement, Objective
-from mnas.space import Architecture, SearchSpace, Tokens, count_madds, count_params, weight_bytes
+from mnas.space import (
+    Architecture,
+    SearchSpace,
+    Tokens,
+    count_madds,
+    count_params,
+    peak_activation_bytes,
+    weight_bytes,
+)
 from mnas.trial import Trial, TrialState
 
 _ENOUGH = 5  # trained networks, at least, before the first fit
@@ -28,6 +36,7 @@ _ROUNDS, _LATE_ROUNDS = 16, 8  # of the search for candidates, at most; late, wh
 _LATE = 160  # lessons
 _SHORTLIST = 120  # of them, from which a batch is taken
 _STARTS = 20  # told networks that it starts from, and as many random ones
+_COUNTED_CAPS = ("max_params", "max_madds", "max_model_mb", "max_memory_mb")
 _LEAST_CHANCE = 0.01  # of a network that can be had, where all like it failed
 
 
@@ -308,10 +317,13 @@ class Guided:
     def _is_too_large(self, tokens: Tokens) -> bool:
         """Whether a count is above its cap, which needs no trial to know."""
         caps = self._objective.caps if self._objective else None
-        if caps is None or (caps.max_params, caps.max_madds, caps.max_model_mb) == (None, None, None):
+        if caps is None or all(getattr(caps, name) is None for name in _COUNTED_CAPS):
             return False
         network = self._space.decode(tokens)
-        counts = Measurement(count_params(network), count_madds(network), weight_bytes(network))
+        memory = peak_activation_bytes(network)
+        counts = Measurement(
+            count_params(network), count_madds(network), weight_bytes(network), peak_activation_bytes=memory
+        )
         return bool(caps.violations(counts))
 
 
