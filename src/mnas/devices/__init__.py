@@ -12,18 +12,22 @@ from mnas.devices._simulated import SimulatedDevice
 from mnas.devices._worst import WorstOf
 
 if TYPE_CHECKING:
+    from mnas.devices._adb import PhoneInfo, phones
+    from mnas.devices._android import AndroidDevice
     from mnas.devices._local import LocalDevice
     from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
 
 __all__ = [
     "REFERENCE",
+    "AndroidDevice",
     "Device",
     "DeviceInfo",
     "EnergyPlan",
     "LocalDevice",
     "Meter",
     "NvmlMeter",
+    "PhoneInfo",
     "Pool",
     "RaplMeter",
     "SimulatedDevice",
@@ -33,14 +37,18 @@ __all__ = [
     "measure_energy",
     "measure_together",
     "open_meter",
+    "phones",
 ]
 
 
 # What needs torch or numpy is imported when it is asked for.
 _LATE = {
+    "AndroidDevice": "mnas.devices._android",
     "LocalDevice": "mnas.devices._local",
+    "PhoneInfo": "mnas.devices._adb",
     "SshDevice": "mnas.devices._ssh",
     "SurrogateDevice": "mnas.devices._surrogate",
+    "phones": "mnas.devices._adb",
 }
 
 
