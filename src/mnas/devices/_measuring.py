@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
-from mnas.devices._gate import GAUGE, Gate
+from mnas.devices._gate import REFERENCE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
 from mnas.devices.runtimes import Precision, Runtime, find_runtime
@@ -256,7 +256,7 @@ class Measuring:
     def _start(self) -> Child:
         """A fresh process with the reference network in it."""
         if self._gauge is None:
-            self._gauge = Candidate.convert(GAUGE, self._in_precision("fp32"))
+            self._gauge = Candidate.convert(REFERENCE, self._in_precision("fp32"))
         child = self.machine.start()
         try:
             self._load(child, "gauge", self._gauge)
