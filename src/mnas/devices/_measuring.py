@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
+from mnas.devices._conversions import Conversions
 from mnas.devices._gate import GAUGE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
@@ -92,6 +93,7 @@ class Measuring:
         self.name, self.machine, self.runtime, self.threads = name, machine, runtime, threads
         self.patience, self.limit_s, self.processes, self.is_exclusive = patience, limit_s, processes, is_exclusive
         self.plan, self.gate = TimingPlan(), Gate()
+        self.conversions = Conversions(runtime)
         self._drift = None if drift is None else Drift(drift)
         self._child: Child | None = None
         self._gauge: Candidate | None = None
@@ -118,7 +120,7 @@ class Measuring:
         """
         if self.processes > 1:
             return self.measure_together((architecture,), self.processes)[0]
-        candidate = Candidate.convert(architecture, self.runtime)
+        candidate = self.conversions.candidate(architecture)
         drift = self._drift_from(architecture, candidate)
         child = self._running_child()
         loaded = self._load(child, "network", candidate)
@@ -135,13 +137,14 @@ class Measuring:
         Raises:
             MeasurementError, DeviceError: as `measure`.
         """
-        candidates = [Candidate.convert(architecture, self.runtime) for architecture in architectures]
+        candidates = [self.conversions.candidate(architecture) for architecture in architectures]
         takes = [partial(self._in_fresh_process, candidate) for candidate in candidates]
         gathered = self._gather(takes, max(2, processes), Interval.over_processes)
         return [self._latency(*pair) for pair in zip(candidates, gathered, strict=True)]
 
     def close(self) -> None:
         """Ends the process that stays, if there is one. The next measurement starts another."""
+        self.conversions.close()
         if self._child is not None:
             self._child.close()
             self._child = None
@@ -212,6 +215,7 @@ class Measuring:
         header = {"load": key, "shape": candidate.images.shape, "plan": dataclasses.asdict(self.plan)}
         reply, (output,) = child.ask(header, candidate.model, candidate.images.tobytes(), limit_s=self.limit_s)
         difference = candidate.check(output, reply["shape"], self.runtime.tolerance)
+        self.conversions.keep(candidate)
         return _Loaded(reply["load_seconds"], reply["warm_up_runs"], difference, child.cores, child.priority)
 
     def _describe(self, child: Child) -> DeviceInfo:
@@ -250,7 +254,7 @@ class Measuring:
     def _start(self) -> Child:
         """A fresh process with the reference network in it."""
         if self._gauge is None:
-            self._gauge = Candidate.convert(GAUGE, self.runtime)
+            self._gauge = self.conversions.candidate(GAUGE)
         child = self.machine.start()
         try:
             self._load(child, "gauge", self._gauge)

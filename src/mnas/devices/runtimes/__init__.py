@@ -3,6 +3,8 @@
 import importlib.util
 
 from mnas.devices.runtimes._contract import Array, Precision, Runtime, Session
+from mnas.devices.runtimes._executorch import ExecuTorchRuntime
+from mnas.devices.runtimes._litert import LiteRtRuntime
 from mnas.devices.runtimes._onnxruntime import OnnxRuntime
 from mnas.devices.runtimes._openvino import OpenVinoRuntime
 from mnas.devices.runtimes._torch import TorchRuntime
@@ -13,6 +15,10 @@ _ALL: tuple[Runtime, ...] = (
     OnnxRuntime("int8"),
     OpenVinoRuntime("fp32"),
     OpenVinoRuntime("int8"),
+    LiteRtRuntime("fp32"),
+    LiteRtRuntime("int8"),
+    ExecuTorchRuntime("fp32"),
+    ExecuTorchRuntime("int8"),
     TorchRuntime(),
 )
 RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _ALL if runtime.precision == "fp32"}
@@ -51,6 +57,8 @@ def check_installed(runtime: Runtime, *, runs_here: bool = True) -> None:
 __all__ = [
     "RUNTIMES",
     "Array",
+    "ExecuTorchRuntime",
+    "LiteRtRuntime",
     "OnnxRuntime",
     "OpenVinoRuntime",
     "Precision",
