@@ -6,13 +6,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from mnas.devices._contract import Device, DeviceInfo
+from mnas.devices._operations import TriesOut, check_operations
 from mnas.devices._simulated import SimulatedDevice
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
     from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SurrogateDevice"]
+__all__ = [
+    "Device",
+    "DeviceInfo",
+    "LocalDevice",
+    "SimulatedDevice",
+    "SurrogateDevice",
+    "TriesOut",
+    "check_operations",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -142,6 +142,15 @@ class Measuring:
         gathered = self._gather(takes, max(2, processes), Interval.over_processes)
         return [self._latency(*pair) for pair in zip(candidates, gathered, strict=True)]
 
+    def try_out(self, architecture: Architecture) -> None:
+        """Converts it, runs it once in the process that stays and compares the outputs.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`.
+        """
+        candidate = self.conversions.candidate(architecture)
+        self._load(self._running_child(), "network", candidate, TimingPlan(warm_up_ms=0, max_warm_up_ms=0))
+
     def close(self) -> None:
         """Ends the process that stays, if there is one. The next measurement starts another."""
         self.conversions.close()
@@ -211,8 +220,8 @@ class Measuring:
         reply, _ = child.ask(header, limit_s=self.limit_s)
         return self.gate.learn(Spell.from_dict(reply["spell"]))
 
-    def _load(self, child: Child, key: str, candidate: Candidate) -> _Loaded:
-        header = {"load": key, "shape": candidate.images.shape, "plan": dataclasses.asdict(self.plan)}
+    def _load(self, child: Child, key: str, candidate: Candidate, plan: TimingPlan | None = None) -> _Loaded:
+        header = {"load": key, "shape": candidate.images.shape, "plan": dataclasses.asdict(plan or self.plan)}
         reply, (output,) = child.ask(header, candidate.model, candidate.images.tobytes(), limit_s=self.limit_s)
         difference = candidate.check(output, reply["shape"], self.runtime.tolerance)
         self.conversions.keep(candidate)
