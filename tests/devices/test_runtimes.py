@@ -17,6 +17,7 @@ from onnx import helper
 from mnas.devices import LocalDevice
 from mnas.devices._candidate import Candidate
 from mnas.devices._conversions import Conversions
+from mnas.devices._timing import TimingPlan, warm_up
 from mnas.devices.runtimes import OnnxRuntime, Runtime, check_installed, find_runtime
 from mnas.devices.runtimes._onnx_int8 import check_int8, onnx_int8_model
 from mnas.errors import MeasurementError, SettingsError
@@ -179,6 +180,19 @@ def test_a_crash_in_a_converters_own_process_is_a_failed_measurement(monkeypatch
         conversions.candidate(SMALL)
     assert conversions.candidate(SMALL).model == first.model
     conversions.close()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+@pytest.mark.parametrize(("name", "what"), [("onnxruntime-cuda", "onnxruntime-gpu"), ("torch-cuda", "finds none")])
+def test_a_gpu_that_is_not_there_is_an_error_and_not_the_cpu(name, what):
+    with LocalDevice(name) as device, pytest.raises(SettingsError, match=f"needs an NVIDIA GPU .*{what}"):
+        device.info()
+
+
+def test_a_run_that_tells_its_own_milliseconds_is_believed():
+    """As CUDA events do; the wall clock would count Python's part."""
+    _, fastest_ms = warm_up(lambda: 0.25, TimingPlan(max_warm_up_ms=1))
+    assert fastest_ms == 0.25
 
 
 def test_the_timing_process_needs_no_torch_to_find_a_runtime():

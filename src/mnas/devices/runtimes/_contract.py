@@ -23,8 +23,8 @@ class Session(Protocol):
     A run is over when `run` returns: where work is handed to another processor, it waits for it.
     """
 
-    def run(self) -> None:
-        """One forward pass of the input."""
+    def run(self) -> float | None:
+        """One forward pass of the input; its milliseconds by the processor's own clock, where it has one."""
         ...
 
     def output(self) -> Array:
