@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CONVERTERS := $(VENV)/.converters
 # One process per core with one thread each: in small tests, threads of torch only wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: help setup search test test-slow check bench experiments docs clean
+.PHONY: help setup converters search test test-slow check bench experiments docs clean
 
 help:  ## say what each target does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -25,8 +26,15 @@ search: setup  ## search a network for this machine's CPU on handwritten digits 
 test: setup  ## pass the quick tests (under five minutes on two cores)
 	$(PYTEST)
 
-test-slow: setup  ## pass the slow tests (under forty minutes)
+test-slow: setup converters  ## pass the slow tests (under forty minutes)
 	$(PYTEST) -m slow
+
+# Apart from setup, because they are 1.2 GB that the quick tests do without.
+converters: $(CONVERTERS)  ## add LiteRT and ExecuTorch with their converters to .venv
+
+$(CONVERTERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[litert,executorch]'
+	touch $(CONVERTERS)
 
 check: setup  ## lint and types
 	$(BIN)/ruff check .

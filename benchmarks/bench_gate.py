@@ -2,7 +2,6 @@
 
     python benchmarks/bench_gate.py                    # about six minutes; needs stress-ng for the second part
 
-Part one measures a network in so many fresh programs and counts the pairs of intervals that overlap. Part two starts
 Part one measures a network in so many fresh programs and counts the pairs of intervals that overlap. Part two
 starts stress-ng in several ways, measures in a fresh program as `mnas measure` does, and counts what was refused, and
 of what was accepted how much lies within 6 % of the quiet value. The rival in both parts is what most tools do: ten

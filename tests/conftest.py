@@ -119,3 +119,9 @@ def curved_accuracy() -> CurvedAccuracy:
 @pytest.fixture
 def counting_accuracy() -> CountingAccuracy:
     return CountingAccuracy()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Conversions of one test are not another's, and never the user's."""
+    monkeypatch.setenv("MNAS_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -17,6 +17,7 @@ from typing import Any
 from mnas.accuracy import ProxyTask, SurrogateAccuracy
 from mnas.comparison import compare_with_references
 from mnas.config import Settings, parse_settings
+from mnas.devices import TriesOut, check_operations
 from mnas.errors import SettingsError, StorageError
 from mnas.evaluator import Evaluator
 from mnas.executors import Executor
@@ -160,6 +161,7 @@ class _Run:
     def _search(self, device_changed: bool) -> Evaluator:
         warm_start = self._warm_start()
         evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
+        self._check_operations()
         reach = self._reach(evaluator)
         target_ms = self._settle_target(reach)
         evaluator.objective = self.plan.objective(target_ms)
@@ -186,6 +188,14 @@ class _Run:
         return Evaluator(
             plan.space, objective, plan.device, plan.estimator, self.executor, self.storage, plan.seed, plan.stopping
         )
+
+    def _check_operations(self) -> None:
+        """Every operation of the space is tried on the device once per run, before anything is spent."""
+        device, fingerprint = self.plan.device, self.plan.device.info().fingerprint
+        if not isinstance(device, TriesOut) or self.storage.meta("operations_run_on") == fingerprint:
+            return
+        check_operations(self.plan.space, device, self._phase(()))
+        self.storage.set_meta("operations_run_on", fingerprint)
 
     def _reach(self, evaluator: Evaluator) -> Reach:
         show = self._phase(tuple(evaluator.trials.values()))

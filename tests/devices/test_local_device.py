@@ -25,6 +25,7 @@ from mnas.space import Architecture
 from mnas.testing import DeviceConformance
 
 SMALL = Architecture.parse("input_r32_c3 stem_k3_s2_c8 ir_r2_k3_s2_e3_c16_se0.25 head_c32_n10")
+OTHER = Architecture.parse("input_r32_c3 stem_k3_s2_c8 ds_r1_k3_s1_c8 head_c32_n10")
 
 has_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
 can_fork = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux's pidfd_open")
@@ -167,7 +168,7 @@ def test_wrong_outputs_are_a_failed_measurement(device, monkeypatch):
         tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
         return model.SerializeToString()
 
-    device.measure(SMALL)  # its process has the reference network
+    device.measure(OTHER)  # its process has the reference network
     with monkeypatch.context() as patch:
         patch.setattr(OnnxRuntime, "convert", corrupted)
         with pytest.raises(MeasurementError, match=r"outputs are wrong: they differ from torch's by"):
@@ -181,7 +182,7 @@ def test_a_network_that_gives_no_numbers_is_a_failed_measurement(device, monkeyp
             network.classifier.weight.fill_(float("nan"))
         return OnnxRuntime._convert(self, network)
 
-    device.measure(SMALL)
+    device.measure(OTHER)
     monkeypatch.setattr(OnnxRuntime, "_convert", OnnxRuntime.convert, raising=False)
     monkeypatch.setattr(OnnxRuntime, "convert", broken)
     with pytest.raises(MeasurementError, match="nan"):
@@ -189,7 +190,7 @@ def test_a_network_that_gives_no_numbers_is_a_failed_measurement(device, monkeyp
 
 
 def test_a_file_that_the_runtime_refuses_is_a_failed_measurement(device, monkeypatch):
-    device.measure(SMALL)  # its process has the reference network
+    device.measure(OTHER)  # its process has the reference network
     with monkeypatch.context() as patch:
         patch.setattr(OnnxRuntime, "convert", lambda self, network: b"not a model")
         with pytest.raises(MeasurementError, match="does not run: InvalidProtobuf"):
@@ -215,7 +216,7 @@ def _sends(monkeypatch, content: object) -> None:
 
 def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
     with quick(LocalDevice("torch", drift=0.01)) as device:
-        device.measure(SMALL)
+        device.measure(OTHER)
         with monkeypatch.context() as patch:
             _sends(patch, _OnLoad(os.abort))
             with pytest.raises(MeasurementError, match="the timing process was ended by SIGABRT"):
@@ -227,7 +228,7 @@ def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
 def test_a_network_out_of_time_is_stopped(monkeypatch):
     before = children()
     with LocalDevice("torch", drift=0.01) as device:
-        quick(device).measure(SMALL)
+        quick(device).measure(OTHER)
         device.measuring.limit_s = 0.5
         _sends(monkeypatch, _OnLoad(time.sleep, 60))
         with pytest.raises(MeasurementError, match=r"took longer than 0\.5 s and was stopped"):

@@ -10,7 +10,7 @@ import typer
 
 from mnas.cli import _display, _names
 from mnas.cli._app import INTERRUPTED, app
-from mnas.config import Settings, load_settings, preset_text
+from mnas.config import Part, Settings, load_settings, preset_text
 from mnas.errors import SettingsError, did_you_mean
 from mnas.loop import Watch
 from mnas.result import SearchResult
@@ -21,6 +21,7 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes that train, one thread each. Default: one per core. 0: none, in this process."),
 ]
+Int8 = Annotated[bool, typer.Option("--int8", help="Latency of the network quantized to int8, on devices that can.")]
 DeviceName = Annotated[
     str | None, typer.Option(help="A device's name (see mnas list), or a settings file with a [device] table.")
 ]
@@ -33,6 +34,7 @@ def search(
     trials: Annotated[int | None, typer.Option(help="How many proposals to try.", min=1)] = None,
     target_ms: Annotated[float | None, typer.Option(help="Target latency in milliseconds.")] = None,
     device: DeviceName = None,
+    int8: Int8 = False,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME-DATE.")] = None,
     json: AsJson = False,
@@ -40,7 +42,7 @@ def search(
     """Search networks. Flags override the settings file."""
     from mnas.run import default_folder, start
 
-    settings = _override(load_settings(file), seed, trials, target_ms, device, workers)
+    settings = _override(load_settings(file), seed, trials, target_ms, device, int8, workers)
     folder = out or default_folder(settings.name)
     _finish(folder, json, lambda watch: start(settings, folder, watch))
 
@@ -96,6 +98,7 @@ def measure(
     name: Annotated[str, typer.Argument(help="A reference model, block strings, RUN:17 or RUN:best.")],
     device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
     runtime: Annotated[str | None, typer.Option(help="The device's runtime, such as onnxruntime or torch.")] = None,
+    int8: Int8 = False,
     threads: Annotated[int | None, typer.Option(help="Threads. Default: one, as in the paper.", min=1)] = None,
     processes: Annotated[
         int | None, typer.Option(help="Fresh processes to time in. Default: five, on devices that have them.", min=1)
@@ -109,7 +112,9 @@ def measure(
 ) -> None:
     """Measure an architecture's latency, in several fresh processes."""
     architecture = _names.architecture(name, width, resolution)
-    options = {"runtime": runtime, "threads": threads, "processes": processes, "energy": energy or None}
+    precision = "int8" if int8 else None
+    options = {"runtime": runtime, "precision": precision, "threads": threads, "processes": processes}
+    options["energy"] = energy or None
     latency = _names.measuring_device(device, options).measure(architecture)
     _display.print_latency(name, architecture, latency, json)
 
@@ -167,10 +172,13 @@ def _override(
     trials: int | None,
     target_ms: float | None,
     device: str | None,
+    int8: bool,
     workers: int | None,
 ) -> Settings:
     objective = settings.objective.model_dump(exclude_none=True) | {"target_ms": target_ms} if target_ms else None
     chosen = _names.device_part(device, settings.device) if device else None
+    if int8:
+        chosen = Part.model_validate((chosen or settings.device).model_dump() | {"precision": "int8"})
     return settings.changed(
         seed=seed,
         trials=trials,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mnas.devices._contract import Device, DeviceInfo, measure_together
 from mnas.devices._energy import EnergyPlan, Meter, NvmlMeter, RaplMeter, measure_energy, open_meter
 from mnas.devices._gate import REFERENCE
+from mnas.devices._operations import TriesOut, check_operations
 from mnas.devices._pool import Pool
 from mnas.devices._simulated import SimulatedDevice
 from mnas.devices._worst import WorstOf
@@ -36,7 +37,9 @@ __all__ = [
     "SimulatedDevice",
     "SshDevice",
     "SurrogateDevice",
+    "TriesOut",
     "WorstOf",
+    "check_operations",
     "measure_energy",
     "measure_together",
     "open_meter",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,29 +24,42 @@ _SEED = 0  # of weights and input: every network is measured on the same ones
 class Candidate:
     """A converted network, an input for it and torch's outputs on that input."""
 
+    architecture: Architecture
     model: bytes
     images: Array  # (1, channels, resolution, resolution)
     expected: Array  # (1, classes)
-    conversion_seconds: float  # building the module, writing the model
+    conversion_seconds: float  # building the module, writing the model; or getting it back
     precision: Precision = "fp32"  # that the model computes in
+    conversion: Mapping[str, Any] = field(default_factory=lambda: {"from": "conversion"})
 
     @classmethod
     def convert(cls, architecture: Architecture, runtime: Runtime) -> Candidate:
-        """The architecture with seeded weights, for a runtime."""
+        """The architecture with seeded weights, for a runtime.
+
+        Raises:
+            MeasurementError: the runtime cannot convert it.
+        """
         with Stopwatch() as watch, _one_thread():
             network = build_model(architecture, seed=_SEED).eval()
             model = runtime.convert(network)
-        shape = (1, architecture.input_channels, architecture.resolution, architecture.resolution)
-        images = np.random.default_rng(_SEED).standard_normal(shape, dtype=np.float32)
+        images = _images(architecture)
         with _one_thread(), torch.inference_mode():
             expected = network(torch.from_numpy(images)).numpy()
-        return cls(model, images, expected, watch.seconds, runtime.precision)
+        return cls(architecture, model, images, expected, watch.seconds, runtime.precision)
+
+    @classmethod
+    def remembered(
+        cls, architecture: Architecture, model: bytes, expected: Array, seconds: float, precision: Precision
+    ) -> Candidate:
+        """One that was converted before, or elsewhere."""
+        return cls(architecture, model, _images(architecture), expected, seconds, precision)
 
     @property
     def details(self) -> dict[str, Any]:
         """What is recorded with a latency of it."""
         return {
             "conversion_seconds": self.conversion_seconds,
+            "conversion": dict(self.conversion),
             "model_bytes": len(self.model),
             "model_sha256": hashlib.sha256(self.model).hexdigest(),
         }
@@ -71,6 +84,11 @@ class Candidate:
                 f"where at most {tolerance:.0e} is allowed. Measure with another runtime, or report the network"
             )
         return difference
+
+
+def _images(architecture: Architecture) -> Array:
+    shape = (1, architecture.input_channels, architecture.resolution, architecture.resolution)
+    return np.random.default_rng(_SEED).standard_normal(shape, dtype=np.float32)
 
 
 def _norm(values: Array, order: float) -> float:

@@ -94,6 +94,14 @@ class LocalDevice:
         """
         return self.measuring.measure_together(architectures, processes)
 
+    def try_out(self, architecture: Architecture) -> None:
+        """Converts it, runs it once in the timing process and compares the outputs, without timing.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`.
+        """
+        self.measuring.try_out(architecture)
+
     def close(self) -> None:
         """Ends the timing process, if there is one. The next measurement starts another."""
         self.measuring.close()

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
+from mnas.devices._conversions import Conversions
 from mnas.devices._gate import REFERENCE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
@@ -92,6 +93,8 @@ class Measuring:
         self.name, self.machine, self.runtime, self.threads = name, machine, runtime, threads
         self.patience, self.limit_s, self.processes, self.is_exclusive = patience, limit_s, processes, is_exclusive
         self.plan, self.gate = TimingPlan(), Gate()
+        self.conversions = Conversions(runtime)
+        self._in_fp32 = self.conversions if runtime.precision == "fp32" else Conversions(find_runtime(runtime.name))
         self._drift = None if drift is None else Drift(drift)
         self._child: Child | None = None
         self._gauge: Candidate | None = None
@@ -118,7 +121,7 @@ class Measuring:
         """
         if self.processes > 1:
             return self.measure_together((architecture,), self.processes)[0]
-        candidate = Candidate.convert(architecture, self.runtime)
+        candidate = self.conversions.candidate(architecture)
         drift = self._drift_from(architecture, candidate)
         child = self._running_child()
         loaded = self._load(child, "network", candidate)
@@ -135,13 +138,24 @@ class Measuring:
         Raises:
             MeasurementError, DeviceError: as `measure`.
         """
-        candidates = [Candidate.convert(architecture, self.runtime) for architecture in architectures]
+        candidates = [self.conversions.candidate(architecture) for architecture in architectures]
         takes = [partial(self._in_fresh_process, candidate) for candidate in candidates]
         gathered = self._gather(takes, max(2, processes), Interval.over_processes)
         return [self._latency(*pair) for pair in zip(candidates, gathered, strict=True)]
 
+    def try_out(self, architecture: Architecture) -> None:
+        """Converts it, runs it once in the process that stays and compares the outputs.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`.
+        """
+        candidate = self.conversions.candidate(architecture)
+        self._load(self._running_child(), "network", candidate, TimingPlan(warm_up_ms=0, max_warm_up_ms=0))
+
     def close(self) -> None:
         """Ends the process that stays, if there is one. The next measurement starts another."""
+        self.conversions.close()
+        self._in_fp32.close()
         if self._child is not None:
             self._child.close()
             self._child = None
@@ -208,16 +222,18 @@ class Measuring:
         reply, _ = child.ask(header, limit_s=self.limit_s)
         return self.gate.learn(Spell.from_dict(reply["spell"]))
 
-    def _load(self, child: Child, key: str, candidate: Candidate) -> _Loaded:
-        shape, plan = candidate.images.shape, dataclasses.asdict(self.plan)
-        header = {"load": key, "precision": candidate.precision, "shape": shape, "plan": plan}
+    def _load(self, child: Child, key: str, candidate: Candidate, plan: TimingPlan | None = None) -> _Loaded:
+        shape, planned = candidate.images.shape, dataclasses.asdict(plan or self.plan)
+        header = {"load": key, "precision": candidate.precision, "shape": shape, "plan": planned}
         reply, (output,) = child.ask(header, candidate.model, candidate.images.tobytes(), limit_s=self.limit_s)
-        difference = candidate.check(output, reply["shape"], self._in_precision(candidate.precision).tolerance)
+        conversions = self._conversions_in(candidate.precision)
+        difference = candidate.check(output, reply["shape"], conversions.runtime.tolerance)
+        conversions.keep(candidate)
         return _Loaded(reply["load_seconds"], reply["warm_up_runs"], difference, child.cores, child.priority)
 
-    def _in_precision(self, precision: Precision) -> Runtime:
-        """The runtime; in fp32 for the reference network, of which no more is asked than to be always the same."""
-        return self.runtime if precision == self.runtime.precision else find_runtime(self.runtime.name, precision)
+    def _conversions_in(self, precision: Precision) -> Conversions:
+        """Those of the runtime, or in fp32 for the reference network, of which it is asked only to stay the same."""
+        return self.conversions if precision == self.runtime.precision else self._in_fp32
 
     def _describe(self, child: Child) -> DeviceInfo:
         details = {
@@ -256,7 +272,7 @@ class Measuring:
     def _start(self) -> Child:
         """A fresh process with the reference network in it."""
         if self._gauge is None:
-            self._gauge = Candidate.convert(REFERENCE, self._in_precision("fp32"))
+            self._gauge = self._conversions_in("fp32").candidate(REFERENCE)
         child = self.machine.start()
         try:
             self._load(child, "gauge", self._gauge)

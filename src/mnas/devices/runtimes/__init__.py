@@ -3,9 +3,13 @@
 import importlib.util
 
 from mnas.devices.runtimes._contract import Array, Precision, Runtime, Session
+from mnas.devices.runtimes._cuda import OnnxRuntimeCudaRuntime, TorchCudaRuntime
+from mnas.devices.runtimes._executorch import ExecuTorchRuntime
+from mnas.devices.runtimes._litert import LiteRtRuntime
 from mnas.devices.runtimes._onnxruntime import OnnxRuntime
 from mnas.devices.runtimes._openvino import OpenVinoRuntime
 from mnas.devices.runtimes._torch import TorchRuntime
+from mnas.devices.runtimes._torch_compiled import TorchCompiledRuntime
 from mnas.errors import SettingsError, did_you_mean, needs_extra
 
 _ALL: tuple[Runtime, ...] = (
@@ -13,7 +17,14 @@ _ALL: tuple[Runtime, ...] = (
     OnnxRuntime("int8"),
     OpenVinoRuntime("fp32"),
     OpenVinoRuntime("int8"),
+    LiteRtRuntime("fp32"),
+    LiteRtRuntime("int8"),
+    ExecuTorchRuntime("fp32"),
+    ExecuTorchRuntime("int8"),
     TorchRuntime(),
+    TorchCompiledRuntime(),
+    OnnxRuntimeCudaRuntime(),
+    TorchCudaRuntime(),
 )
 RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _ALL if runtime.precision == "fp32"}
 
@@ -51,11 +62,16 @@ def check_installed(runtime: Runtime, *, runs_here: bool = True) -> None:
 __all__ = [
     "RUNTIMES",
     "Array",
+    "ExecuTorchRuntime",
+    "LiteRtRuntime",
     "OnnxRuntime",
+    "OnnxRuntimeCudaRuntime",
     "OpenVinoRuntime",
     "Precision",
     "Runtime",
     "Session",
+    "TorchCompiledRuntime",
+    "TorchCudaRuntime",
     "TorchRuntime",
     "check_installed",
     "find_runtime",

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 Precision = Literal["fp32", "int8"]
-# 60 random members of `mnasnet` were .02 to .08 off; with the channels of one convolution in the middle in reverse
-# order .14 to 1, with another seed's weights 1 to 2.3 (docs/devices.md).
-INT8_TOLERANCE = 0.12
+# 28 random members of `mnasnet` at three sizes were .02 to .15 off; with the channels of the head in reverse order
+# .56 to 2.4, with another seed's weights 1 to 10 (docs/devices.md).
+INT8_TOLERANCE = 0.25
 
 
 class Session(Protocol):
@@ -23,8 +23,8 @@ class Session(Protocol):
     A run is over when `run` returns: where work is handed to another processor, it waits for it.
     """
 
-    def run(self) -> None:
-        """One forward pass of the input."""
+    def run(self) -> float | None:
+        """One forward pass of the input; its milliseconds by the processor's own clock, where it has one."""
         ...
 
     def output(self) -> Array:

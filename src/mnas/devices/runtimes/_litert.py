@@ -106,4 +106,5 @@ def _quantized(images: Array, tensor: dict[str, Any]) -> np.ndarray[Any, Any]:
     if tensor["dtype"] is np.float32:
         return images
     limits = np.iinfo(tensor["dtype"])
-    return np.clip(np.round(images / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])
+    steps = np.round(images / scale) + zero
+    return np.asarray(np.clip(steps, limits.min, limits.max), tensor["dtype"])
