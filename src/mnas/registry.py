@@ -40,6 +40,8 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "device": {
         "cpu": "mnas.devices:LocalDevice",
+        "ssh": "mnas.devices:SshDevice",
+        "adb": "mnas.devices:AndroidDevice",
         "simulated": "mnas.devices:SimulatedDevice",
         "accel-nasbench": "mnas.devices:SurrogateDevice",
         "worst-of": "mnas.devices:WorstOf",

@@ -12,31 +12,47 @@ from mnas.devices._simulated import SimulatedDevice
 from mnas.devices._worst import WorstOf
 
 if TYPE_CHECKING:
+    from mnas.devices._adb import PhoneInfo, phones
+    from mnas.devices._android import AndroidDevice
     from mnas.devices._local import LocalDevice
+    from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
 
 __all__ = [
     "REFERENCE",
+    "AndroidDevice",
     "Device",
     "DeviceInfo",
     "EnergyPlan",
     "LocalDevice",
     "Meter",
     "NvmlMeter",
+    "PhoneInfo",
     "Pool",
     "RaplMeter",
     "SimulatedDevice",
+    "SshDevice",
     "SurrogateDevice",
     "WorstOf",
     "measure_energy",
     "measure_together",
     "open_meter",
+    "phones",
 ]
 
 
+# What needs torch or numpy is imported when it is asked for.
+_LATE = {
+    "AndroidDevice": "mnas.devices._android",
+    "LocalDevice": "mnas.devices._local",
+    "PhoneInfo": "mnas.devices._adb",
+    "SshDevice": "mnas.devices._ssh",
+    "SurrogateDevice": "mnas.devices._surrogate",
+    "phones": "mnas.devices._adb",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "LocalDevice":  # needs torch
-        return importlib.import_module("mnas.devices._local").LocalDevice
-    if name == "SurrogateDevice":  # needs numpy
-        return importlib.import_module("mnas.devices._surrogate").SurrogateDevice
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

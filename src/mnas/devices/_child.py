@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import tempfile
-import threading
-import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO
+from collections.abc import Callable, Mapping, Sequence
 
-from mnas.devices._wire import Header, receive, send
+from mnas.devices._pipe import GoneError, Pipe
+from mnas.devices._wire import Header
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 
 _START_LIMIT_S = 120.0  # a cold disk may have to read the whole of torch
-_PING_LIMIT_S = 10.0
-_TAIL = 500  # characters of its last words that an error repeats
+
+
+class MissingRuntimeError(SettingsError):
+    """The runtime's library is not there."""
 
 
 class Child:
     """A fresh timing process with one runtime in it, ready to be asked.
 
-    It is begun by a command, on this machine or far away; `start` is the first message to it. `is_lost` tells from
-    the command's exit code whether the way to the machine broke, rather than the process on it.
+    It is begun by a command, on this machine or far away; `start` is the first message to it. `is_lost` tells
+    whether the way to the machine broke, rather than the process on it.
 
     Raises:
-        SettingsError: the runtime's library does not import there, or there are too few cores.
+        SettingsError: the runtime's library does not import there (MissingRuntimeError), or there are too few cores.
         DeviceError: the process does not start.
     """
 
@@ -37,20 +32,21 @@ class Child:
         command: Sequence[str],
         start: Header,
         environment: Mapping[str, str] | None = None,
-        is_lost: Callable[[int | None], bool] = lambda code: False,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
         self._device, self._is_lost = device, is_lost
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - a file, not a pipe: nobody has to read along
-        self._process = _start(device, command, environment, self._stderr)
-        self._end = weakref.finalize(self, _end, self._process, self._stderr, os.getpid())
         try:
-            hello, _ = self._exchange(start, limit_s=_START_LIMIT_S)
-        except _GoneError as gone:
+            self._pipe = Pipe(command, environment)
+            hello, _ = self._pipe.exchange(start, limit_s=_START_LIMIT_S)
+        except OSError as error:
+            raise DeviceError(f"the timing process of device {device!r} does not start: {error}") from error
+        except GoneError as gone:
             raise DeviceError(f"the timing process of device {device!r} does not start: it {gone}") from gone
         if "missing" in hello:
             self.close()
+            runtime = start["runtime"]
             raise MissingRuntimeError(
-                f"device {device!r} with runtime {start['runtime']!r} needs {start['runtime']}: {hello['missing']}"
+                f"device {device!r} with runtime {runtime!r} needs {runtime}: {hello['missing']}"
             )
         if "error" in hello:
             self.close()
@@ -64,20 +60,11 @@ class Child:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self._pipe.pid
 
     def answers(self) -> bool:
-        """Whether it is there to be asked.
-
-        It is asked: one that was killed a moment ago may not look dead yet, and the next network would be blamed.
-        """
-        if not self._end.alive:
-            return False  # closed
-        try:
-            self._exchange({"ping": True}, limit_s=_PING_LIMIT_S)
-        except _GoneError:
-            return False
-        return True
+        """Whether it is there to be asked."""
+        return self._pipe.answers()
 
     def ask(self, header: Header, *parts: bytes, limit_s: float) -> tuple[Header, list[bytes]]:
         """Its answer to one message.
@@ -87,11 +74,11 @@ class Child:
             DeviceError: the way to its machine broke.
         """
         try:
-            reply, data = self._exchange(header, *parts, limit_s=limit_s)
-        except _GoneError as gone:
-            if self._is_lost(self._process.poll()):
+            reply, data = self._pipe.exchange(header, *parts, limit_s=limit_s)
+        except GoneError as gone:
+            if self._is_lost():
                 raise DeviceError(
-                    f"device {self._device!r} went away in the middle of a measurement: it {gone}"
+                    f"device {self._device!r} went away in the middle of a measurement: {gone}"
                 ) from gone
             raise MeasurementError(f"the timing process {gone}") from gone
         if "error" in reply:
@@ -100,98 +87,10 @@ class Child:
 
     def close(self) -> None:
         """Ends the process. May be called twice."""
-        self._end()
+        self._pipe.close()
 
     def __enter__(self) -> Child:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _exchange(self, header: Header, *parts: bytes, limit_s: float) -> tuple[Header, list[bytes]]:
-        """Sends a message and receives the answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            with self._killed_after(limit_s):
-                send(self._process.stdin, header, *parts)
-                return receive(self._process.stdout)
-        except (EOFError, OSError) as error:
-            gone = _GoneError(self._last_words())
-            self.close()
-            raise gone from error
-        except BaseException:  # Ctrl-C, or out of time: the next answer would be to this question
-            self.close()
-            raise
-
-    @contextlib.contextmanager
-    def _killed_after(self, limit_s: float) -> Iterator[None]:
-        # A thread that kills, rather than a wait that ends: pipes can be waited for on few systems.
-        out_of_time = threading.Event()
-
-        def kill() -> None:
-            out_of_time.set()
-            self._process.kill()
-
-        timer = threading.Timer(limit_s, kill)
-        timer.start()
-        try:
-            yield
-        except (EOFError, OSError) as error:
-            if out_of_time.is_set():
-                raise _GoneError(f"took longer than {limit_s:g} s and was stopped") from error
-            raise
-        finally:
-            timer.cancel()
-            timer.join()
-        if out_of_time.is_set():  # it answered at the last moment, and is being killed all the same
-            raise _GoneError(f"took longer than {limit_s:g} s and was stopped")
-
-    def _last_words(self) -> str:
-        """How it ended and what it wrote last."""
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            return "closed its pipe"
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if how.endswith("SIGKILL"):
-            how += ", as the system does when memory runs out"
-        self._stderr.seek(0)
-        words = self._stderr.read().decode(errors="replace").strip()[-_TAIL:]
-        return f"{how}; its last words: {words}" if words else f"{how} without a word"
-
-
-class MissingRuntimeError(SettingsError):
-    """The runtime's library is not there."""
-
-
-class _GoneError(Exception):
-    """The process is gone; the message says how."""
-
-
-def _start(
-    device: str, command: Sequence[str], environment: Mapping[str, str] | None, stderr: IO[bytes]
-) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            env=environment,
-            start_new_session=True,  # Ctrl-C in the terminal does not reach it
-        )
-    except OSError as error:
-        raise DeviceError(f"the timing process of device {device!r} does not start: {error}") from error
-
-
-def _end(process: subprocess.Popen[bytes], stderr: IO[bytes], owner: int) -> None:
-    """Ends the process and leaves no zombie; does nothing in a fork of the process that started it."""
-    if os.getpid() != owner:
-        return
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, stderr):
-        with contextlib.suppress(OSError):
-            if stream is not None:
-                stream.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from mnas.devices import _host
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
 from mnas.devices._measuring import Busy, Measuring, Patience
-from mnas.devices.runtimes import find_runtime
+from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import SettingsError
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -53,7 +52,7 @@ class LocalDevice:
         precision: str = "fp32",
     ) -> None:
         found = find_runtime(runtime, precision)
-        _check_installed(found.package)
+        check_installed(found)
         _check_threads(threads)
         self.measuring = Measuring(
             name="cpu",
@@ -130,8 +129,3 @@ def _check_threads(threads: int) -> None:
         raise SettingsError(f"threads should be at least 1, got {threads}")
     if threads > count:
         raise SettingsError(f"threads should be at most the {count} cores that this process may use, got {threads}")
-
-
-def _check_installed(package: str) -> None:
-    if importlib.util.find_spec(package) is None:
-        raise SettingsError(f"runtime {package!r} is not installed: pip install {package}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,17 @@ if TYPE_CHECKING:
     from mnas.models import Network
 
 Array = npt.NDArray[np.float32]
+Precision = Literal["fp32", "int8"]
+# 60 random members of `mnasnet` were .02 to .08 off; with the channels of one convolution in the middle in reverse
+# order .14 to 1, with another seed's weights 1 to 2.3 (docs/devices.md).
+INT8_TOLERANCE = 0.12
 
 
 class Session(Protocol):
-    """One network, loaded, with its input in place: what is timed is `run` and nothing else."""
+    """One network, loaded, with its input in place: what is timed is `run` and nothing else.
+
+    A run is over when `run` returns: where work is handed to another processor, it waits for it.
+    """
 
     def run(self) -> None:
         """One forward pass of the input."""
@@ -28,7 +35,7 @@ class Session(Protocol):
 class Runtime(Protocol):
     """Converts networks where torch is, and runs them where the clock is.
 
-        runtime = OnnxRuntime()
+        runtime = OnnxRuntime("int8")
         model = runtime.convert(network)              # bytes, made in the process that searches
         session = runtime.load(model, images, threads=1)      # in the process that times
         session.run()
@@ -36,15 +43,25 @@ class Runtime(Protocol):
 
     Only `convert` may import torch, and only when called; `version` and `load` import the runtime's own
     library: the timing process starts in a tenth of a second, and may be on a machine without torch.
+
+    int8 means that every convolution and fully connected layer computes in int8. A runtime that finds one that does
+    not, in `convert` or `load`, raises MeasurementError: its latency would be that of another network.
     """
 
     name: str
-    package: str  # the library to import
-    precision: str  # of the arithmetic: "fp32"
-    tolerance: float  # largest difference from torch's outputs, relative to the largest of them
+    package: str  # the library that runs networks, as it is imported
+    converters: tuple[str, ...]  # the libraries that convert them, likewise
+    extra: str | None  # that brings them; None: they come with mnas
+    precision: Precision  # of the arithmetic
+    tolerance: float  # largest difference from torch's fp32 outputs, by the measure of `Candidate.check`
+    converts_apart: bool  # in a process of its own, because its libraries print, write and may crash
 
     def convert(self, network: Network) -> bytes:
-        """The network, in evaluation mode, as what `load` reads."""
+        """The network, in evaluation mode, as what `load` reads.
+
+        Raises:
+            MeasurementError: it has an operation that the runtime lacks, in this precision.
+        """
         ...
 
     def version(self) -> str:
@@ -52,6 +69,7 @@ class Runtime(Protocol):
 
         Raises:
             ImportError: the library is not installed.
+            SettingsError: the hardware that it is for is not there.
         """
         ...
 

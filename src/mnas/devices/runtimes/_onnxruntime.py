@@ -6,25 +6,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnas.devices.runtimes._contract import Array, Session
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 
 if TYPE_CHECKING:
     from mnas.models import Network
 
 
 class OnnxRuntime:
-    """ONNX Runtime's CPU provider in fp32, all graph optimisations on."""
+    """ONNX Runtime's CPU provider, all graph optimisations on."""
 
     name = "onnxruntime"
     package = "onnxruntime"
-    precision = "fp32"
-    tolerance = 1e-4
+    converters: tuple[str, ...] = ("onnx", "onnxruntime")
+    extra: str | None = None
+    converts_apart = False
+
+    def __init__(self, precision: Precision = "fp32") -> None:
+        self.precision = precision
+        self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
     def convert(self, network: Network) -> bytes:
         """An ONNX file's bytes, batch norm folded."""
-        from mnas.export import onnx_model
-
-        return bytes(onnx_model(network).SerializeToString())
+        return onnx_file(network, self.precision)
 
     def version(self) -> str:
         """ONNX Runtime's."""
@@ -42,6 +45,21 @@ class OnnxRuntime:
         options.log_severity_level = 3  # errors only: its warnings are about graph clean-ups
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return _OnnxSession(session, images)
+
+
+def onnx_file(network: Network, precision: Precision) -> bytes:
+    """The ONNX file that several runtimes read, batch norm folded.
+
+    Raises:
+        MeasurementError: a layer could not be quantized.
+    """
+    if precision == "int8":
+        from mnas.devices.runtimes._onnx_int8 import onnx_int8_model
+
+        return bytes(onnx_int8_model(network).SerializeToString())
+    from mnas.export import onnx_model
+
+    return bytes(onnx_model(network).SerializeToString())
 
 
 class _OnnxSession:

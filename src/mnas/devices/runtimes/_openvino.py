@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnas.devices.runtimes._contract import Array, Session
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
+from mnas.devices.runtimes._onnxruntime import onnx_file
 from mnas.errors import MeasurementError
 
 if TYPE_CHECKING:
     from mnas.models import Network
 
 _HALF = ("bf16", "f16")
+_BYTES = ("i8", "u8")
+_WEIGHTED = ("Convolution", "FullyConnected", "MatMul")
 
 
 class OpenVinoRuntime:
-    """OpenVINO's CPU plugin in fp32, from the ONNX file that the other runtimes get.
+    """OpenVINO's CPU plugin, from the ONNX file that the other runtimes get.
 
     Left to itself it computes in bf16 on processors that can: in half the time, and off by thousands of times the
     rounding of fp32. So it is asked for f32, and a network of which a layer still runs in half precision is refused.
@@ -25,14 +28,17 @@ class OpenVinoRuntime:
 
     name = "openvino"
     package = "openvino"
-    precision = "fp32"
-    tolerance = 1e-4
+    converters: tuple[str, ...] = ("onnx", "onnxruntime")
+    extra: str | None = "openvino"
+    converts_apart = False
+
+    def __init__(self, precision: Precision = "fp32") -> None:
+        self.precision = precision
+        self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
     def convert(self, network: Network) -> bytes:
         """An ONNX file's bytes, batch norm folded."""
-        from mnas.export import onnx_model
-
-        return bytes(onnx_model(network).SerializeToString())
+        return onnx_file(network, self.precision)
 
     def version(self) -> str:
         """OpenVINO's."""
@@ -44,7 +50,7 @@ class OpenVinoRuntime:
         """A compiled network of one stream.
 
         Raises:
-            MeasurementError: a layer runs in another precision than fp32.
+            MeasurementError: a layer runs in another precision than was asked for.
         """
         import openvino
 
@@ -60,18 +66,21 @@ class OpenVinoRuntime:
                 "ENABLE_CPU_PINNING": False,  # the process is kept on its cores already
             },
         )
-        _check_precision(compiled)
+        _check_precision(compiled, self.precision)
         return _OpenVinoSession(compiled, images)
 
 
-def _check_precision(compiled: Any) -> None:
-    """Refuse layers in half precision, by what the plugin says that it runs."""
+def _check_precision(compiled: Any, precision: Precision) -> None:
+    """Refuse layers in another precision, by what the plugin says that it runs."""
     layers = compiled.get_runtime_model().get_ops()
-    half = [layer for layer in layers if str(_info(layer, "runtimePrecision")).lower() in _HALF]
-    if half:
+    wrong = [layer for layer in layers if str(_info(layer, "runtimePrecision")).lower() in _HALF]
+    if precision == "int8":
+        weighted = [layer for layer in layers if _info(layer, "layerType") in _WEIGHTED]
+        wrong += [layer for layer in weighted if str(_info(layer, "runtimePrecision")).lower() not in _BYTES]
+    if wrong:
         raise MeasurementError(
-            f"fp32 was asked for, but {len(half)} of {len(layers)} layers run in "
-            f"{_info(half[0], 'runtimePrecision')}, such as {_info(half[0], 'layerType')}: their latency would be "
+            f"{precision} was asked for, but {len(wrong)} of {len(layers)} layers run in "
+            f"{_info(wrong[0], 'runtimePrecision')}, such as {_info(wrong[0], 'layerType')}: their latency would be "
             "that of another network"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from mnas.devices.runtimes._contract import Array, Session
+from mnas.devices.runtimes._contract import Array, Precision, Session
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,10 @@ class TorchRuntime:
 
     name = "torch"
     package = "torch"
-    precision = "fp32"
+    converters: tuple[str, ...] = ("torch",)
+    extra: str | None = None
+    converts_apart = False
+    precision: Precision = "fp32"
     tolerance = 1e-4
 
     def convert(self, network: Network) -> bytes:

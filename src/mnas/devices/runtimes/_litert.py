@@ -1,0 +1,109 @@
+"""LiteRT (once TensorFlow Lite) on the CPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
+from mnas.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from mnas.models import Network
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+class LiteRtRuntime:
+    """LiteRT's interpreter with its XNNPACK kernels, from what litert-torch converts.
+
+    In int8 the input and the output are int8 too, as in an app: what is timed does not convert them.
+    """
+
+    name = "litert"
+    package = "ai_edge_litert"
+    converters: tuple[str, ...] = ("litert_torch", "torchao", "torch")
+    extra: str | None = "litert"
+    converts_apart = True
+
+    def __init__(self, precision: Precision = "fp32") -> None:
+        self.precision = precision
+        self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
+
+    def convert(self, network: Network) -> bytes:
+        """A .tflite file's bytes."""
+        from mnas.devices.runtimes._pt2e import example, exported, named_failures, quantized
+
+        with named_failures(self.name):
+            import litert_torch
+            from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config
+            from litert_torch.quantize.quant_config import QuantConfig
+
+            program = exported(network)
+            if self.precision == "fp32":
+                return bytes(litert_torch.convert(program.module(), example(network)).model_content())
+            settings = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
+            quantizer = PT2EQuantizer().set_global(settings)
+            module = quantized(network, program, quantizer, fold=False)
+            config = QuantConfig(pt2e_quantizer=quantizer)
+            return bytes(litert_torch.convert(module, example(network), quant_config=config).model_content())
+
+    def version(self) -> str:
+        """ai-edge-litert's."""
+        from importlib.metadata import version
+
+        import ai_edge_litert.interpreter  # noqa: F401 - what is missing is to be noticed here
+
+        return version("ai-edge-litert")
+
+    def load(self, model: bytes, images: Array, threads: int) -> Session:
+        """An interpreter with its tensors in place.
+
+        Raises:
+            MeasurementError: a layer computes in another precision, or XNNPACK takes no part of the network.
+        """
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=model, num_threads=threads)
+        _check_precision(interpreter, self.precision)
+        interpreter.allocate_tensors()
+        if all(op["op_name"] != "DELEGATE" for op in interpreter._get_ops_details()):
+            raise MeasurementError("XNNPACK takes no part of the network: LiteRT would run it on its slow kernels")
+        return _LiteRtSession(interpreter, images)
+
+
+def _check_precision(interpreter: Any, precision: Precision) -> None:
+    """Refuse a convolution or fully connected layer that computes in another precision, by its tensors' types."""
+    types = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
+    wanted = {"fp32": "float32", "int8": "int8"}[precision]
+    for op in interpreter._get_ops_details():
+        found = {types[index] for index in (*op["inputs"][:2], *op["outputs"])}
+        if op["op_name"] in _WEIGHTED and found != {wanted}:
+            raise MeasurementError(
+                f"{precision} was asked for, but a {op['op_name']} computes in {', '.join(sorted(found))}"
+            )
+
+
+class _LiteRtSession:
+    def __init__(self, interpreter: Any, images: Array) -> None:
+        self._interpreter = interpreter
+        self._output = interpreter.get_output_details()[0]
+        source = interpreter.get_input_details()[0]
+        interpreter.set_tensor(source["index"], _quantized(images, source))
+        self.run = interpreter.invoke
+
+    def output(self) -> Array:
+        values = np.asarray(self._interpreter.get_tensor(self._output["index"]))
+        scale, zero = self._output["quantization"]
+        if values.dtype == np.float32:
+            return values
+        return np.asarray((values.astype(np.float32) - zero) * scale, np.float32)
+
+
+def _quantized(images: Array, tensor: dict[str, Any]) -> np.ndarray[Any, Any]:
+    scale, zero = tensor["quantization"]
+    if tensor["dtype"] is np.float32:
+        return images
+    limits = np.iinfo(tensor["dtype"])
+    return np.clip(np.round(images / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])

@@ -1,0 +1,63 @@
+"""What the converters that start from torch's export share: the graph, its quantization, their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mnas.devices.runtimes._calibration import calibration_images
+from mnas.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from mnas.models import Network
+
+
+def example(network: Network) -> tuple[torch.Tensor]:
+    """An input of the network's shape."""
+    return (torch.from_numpy(calibration_images(network.architecture)[0]),)
+
+
+def exported(network: Network) -> torch.export.ExportedProgram:
+    """The network's graph, with global means that keep their two dimensions of one.
+
+    Mobile runtimes have a kernel for such a mean only, and would fall back to a slow one for the other.
+    """
+    with torch.no_grad():
+        module = torch.export.export(network, example(network)).module()
+        mean = torch.ops.aten.mean.dim
+        for node in [node for node in module.graph.nodes if node.target is mean]:
+            x, dims = node.args[0], node.args[1]
+            with module.graph.inserting_before(node):
+                kept = module.graph.call_function(mean, (x, list(dims), True))
+                flat = module.graph.call_function(torch.ops.aten.flatten.using_ints, (kept, 1))
+            node.replace_all_uses_with(flat)
+            module.graph.erase_node(node)
+        module.recompile()
+        return torch.export.export(module, example(network))
+
+
+def quantized(network: Network, program: torch.export.ExportedProgram, quantizer: Any, fold: bool) -> torch.nn.Module:
+    """The exported network with int8 weights and activations, by what tensors are on the calibration's inputs."""
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    prepared = prepare_pt2e(program.module(), quantizer)
+    with torch.no_grad():
+        for images in calibration_images(network.architecture):
+            prepared(torch.from_numpy(images))
+    module: torch.nn.Module = convert_pt2e(prepared, fold_quantize=fold)
+    return module
+
+
+@contextmanager
+def named_failures(runtime: str, is_failure: Callable[[BaseException], bool] = lambda e: True) -> Iterator[None]:
+    """Turns whatever a converter raises into a MeasurementError with the converter's first words."""
+    try:
+        yield
+    except MeasurementError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        raise MeasurementError(f"runtime {runtime!r} cannot convert it: {type(error).__name__}: {words}") from error
