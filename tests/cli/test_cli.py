@@ -10,11 +10,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mnas import registry
+from mnas.cli._commands import app
 from mnas.config import preset_text
+from mnas.devices import SimulatedDevice
+from mnas.objective import Energy, Latency
+from mnas.space import Architecture
 
 MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
 
@@ -194,3 +202,29 @@ def test_help_explains_every_option():
         assert shown.returncode == 0
         for line in re.findall(r"^ +--[a-z-]+.*$", shown.stdout, re.MULTILINE):
             assert len(line.split(None, 1)) == 2, line
+
+
+class MeteredDevice(SimulatedDevice):
+    """The simulated device with a meter, if that is asked for."""
+
+    def __init__(self, energy: bool = False) -> None:
+        self.energy = energy
+
+    def measure(self, architecture: Architecture) -> Latency:
+        energy = Energy(33.25, 32.0, 34.5, "made meter") if self.energy else None
+        return replace(super().measure(architecture), energy=energy)
+
+
+def test_energy_is_measured_where_it_is_asked_for_and_there_is_a_meter(monkeypatch):
+    metered = EntryPoint("metered", f"{__name__}:MeteredDevice", "mnas.devices")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [metered] if group == "mnas.devices" else [])
+
+    def measured(*flags: str) -> str:
+        return CliRunner().invoke(app, ["measure", "mnasnet-a1", "--device", "metered", *flags]).stdout
+
+    assert "33.25 mJ per inference above idle (95 % interval 32 - 34.5 mJ), made meter" in measured("--energy")
+    assert json.loads(measured("--energy", "--json"))["energy"]["millijoules"] == 33.25
+    assert json.loads(measured("--json"))["energy"] is None
+    refused = mnas("measure", "mnasnet-a1", "--device", "simulated", "--energy")
+    assert refused.returncode == 2
+    assert "'energy'" in refused.stderr
