@@ -53,7 +53,7 @@ def _session(model: str, threads: str, images: str):  # type: ignore[no-untyped-
     if head == b"TFL3":
         return _litert(model, threads, data)
     if head[:2] == b"ET":
-        return _executorch(model, data)
+        return _executorch(model, threads, data)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -79,10 +79,12 @@ def _litert(model: str, threads: str, data: np.ndarray):  # type: ignore[no-unty
     return run
 
 
-def _executorch(model: str, data: np.ndarray):  # type: ignore[no-untyped-def]
+def _executorch(model: str, threads: str, data: np.ndarray):  # type: ignore[no-untyped-def]
     import torch
+    from executorch.extension.pybindings._C import _unsafe_reset_threadpool
     from executorch.runtime import Runtime
 
+    _unsafe_reset_threadpool(int(threads))
     method = Runtime.get().load_program(model).load_method("forward")
     shape = tuple(method.metadata.input_tensor_meta(0).sizes())
     values = torch.from_numpy(data.view(np.float32).reshape(shape))
