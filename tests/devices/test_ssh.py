@@ -227,3 +227,14 @@ def _wheel(path: Path, content: dict[str, str | bytes]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in content.items():
             archive.writestr(name, data)
+
+
+def test_looking_at_a_board_tells_what_it_is_without_measuring(sshd):
+    from mnas.devices._ssh import look_at
+
+    seen = look_at(
+        "board", {"onnxruntime": "onnxruntime", "nothing": "no_such_package"}, sys.executable, sshd.ssh_config
+    )
+    assert set(seen.runtimes) == {"onnxruntime"}
+    assert "cores" in seen.what
+    assert list(sshd.temporary.iterdir()) == []

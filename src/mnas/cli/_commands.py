@@ -114,6 +114,17 @@ def measure(
     _display.print_latency(name, architecture, latency, json)
 
 
+@app.command()
+def devices(
+    addresses: Annotated[list[str] | None, typer.Argument(help="Boards to ask too, such as ssh://pi@board.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Say what can be measured on: this machine, its GPUs, phones on adb, boards; with runtimes and versions."""
+    from mnas.devices import reachable
+
+    _display.print_devices(list(reachable(addresses or ())), json)
+
+
 @app.command("list")
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="Only one kind, such as devices.")] = None,

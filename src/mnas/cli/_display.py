@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -32,6 +32,9 @@ from mnas.space import (
     weight_bytes,
 )
 from mnas.trial import Trial
+
+if TYPE_CHECKING:
+    from mnas.devices import Reachable
 
 _err = Console(stderr=True, highlight=False)
 _LINE_SECONDS = 10.0  # between lines where standard error is no terminal
@@ -212,6 +215,18 @@ def print_latency(name: str, architecture: Architecture, latency: Latency, as_js
         if key == "devices":
             continue  # said above; all of it is in the JSON document
         out.print(f"  {key}: {value}", markup=False)
+
+
+def print_devices(found: Sequence[Reachable], as_json: bool) -> None:
+    """Devices with their runtimes, and why some cannot be used."""
+    if as_json:
+        _print_json({"devices": [asdict(device) for device in found]})
+        return
+    table = Table("--device", "what it is", "runtimes")
+    for device in found:
+        runtimes = ", ".join(f"{name} {version}" for name, version in device.runtimes.items())
+        table.add_row(device.address, device.what + (f": {device.problem}" if device.problem else ""), runtimes)
+    _out().print(table, markup=False)
 
 
 def print_names(known: Mapping[str, Sequence[str]], as_json: bool) -> None:

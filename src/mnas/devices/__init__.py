@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.devices._contract import Device, DeviceInfo, measure_together
 from mnas.devices._energy import EnergyPlan, Meter, NvmlMeter, RaplMeter, measure_energy, open_meter
-from mnas.devices._pool import REFERENCE, Pool
+from mnas.devices._gate import REFERENCE
+from mnas.devices._pool import Pool
 from mnas.devices._simulated import SimulatedDevice
 from mnas.devices._worst import WorstOf
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mnas.devices._adb import PhoneInfo, phones
     from mnas.devices._android import AndroidDevice
     from mnas.devices._local import LocalDevice
+    from mnas.devices._reachable import Reachable, reachable
     from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
 
@@ -30,6 +32,7 @@ __all__ = [
     "PhoneInfo",
     "Pool",
     "RaplMeter",
+    "Reachable",
     "SimulatedDevice",
     "SshDevice",
     "SurrogateDevice",
@@ -38,6 +41,7 @@ __all__ = [
     "measure_together",
     "open_meter",
     "phones",
+    "reachable",
 ]
 
 
@@ -46,9 +50,11 @@ _LATE = {
     "AndroidDevice": "mnas.devices._android",
     "LocalDevice": "mnas.devices._local",
     "PhoneInfo": "mnas.devices._adb",
+    "Reachable": "mnas.devices._reachable",
     "SshDevice": "mnas.devices._ssh",
     "SurrogateDevice": "mnas.devices._surrogate",
     "phones": "mnas.devices._adb",
+    "reachable": "mnas.devices._reachable",
 }
 
 

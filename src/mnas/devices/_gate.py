@@ -16,7 +16,7 @@ from mnas.space import Architecture
 
 # A1 at half width and 96 px: .6 ms on a desktop core, some thirty layers, no fewer kinds of operations than
 # the networks that are measured.
-GAUGE = Architecture.parse(
+REFERENCE = Architecture.parse(
     "input_r96_c3 stem_k3_s2_c16 ds_r1_k3_s1_c8_noskip ir_r2_k3_s2_e6_c16 ir_r3_k5_s2_e3_c24_se0.25 "
     "ir_r4_k3_s2_e6_c40 ir_r2_k3_s1_e6_c56_se0.25 ir_r3_k5_s2_e6_c80_se0.25 ir_r1_k3_s1_e6_c160 head_c640_n10"
 )

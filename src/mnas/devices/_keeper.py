@@ -7,8 +7,10 @@ import platform
 import signal
 import sys
 import zipfile
+from importlib import metadata
 from typing import Any
 
+from mnas.devices import _host
 from mnas.devices._wire import receive, send
 
 # What begins it, before there is anything of mnas on the board; a constant, for it goes through the board's shell.
@@ -45,7 +47,26 @@ def keep(folder: str) -> None:
         send(answers, _answer(folder, header, parts))
 
 
+def _look(packages: dict[str, str]) -> dict[str, Any]:
+    """What this machine is, and which of the packages it has, by their names for import."""
+    known = metadata.packages_distributions() if hasattr(metadata, "packages_distributions") else {}
+    versions = {
+        name: metadata.version(known[package][0])
+        for name, package in packages.items()
+        if known.get(package.partition(".")[0])
+    }
+    return {
+        "cpu": _host.cpu_model(),
+        "cores": len(_host.available_cores() or ()) or os.cpu_count(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
 def _answer(folder: str, header: dict[str, Any], parts: list[bytes]) -> dict[str, Any]:
+    if "look" in header:
+        return _look(header["look"])
     if "wheel" not in header:
         return {}
     path = os.path.join(folder, "wheel.zip")

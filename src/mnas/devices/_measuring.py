@@ -17,10 +17,10 @@ from typing import Any, Literal, Protocol
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
-from mnas.devices._gate import GAUGE, Gate
+from mnas.devices._gate import REFERENCE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
-from mnas.devices.runtimes import Runtime
+from mnas.devices.runtimes import Precision, Runtime, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -209,10 +209,15 @@ class Measuring:
         return self.gate.learn(Spell.from_dict(reply["spell"]))
 
     def _load(self, child: Child, key: str, candidate: Candidate) -> _Loaded:
-        header = {"load": key, "shape": candidate.images.shape, "plan": dataclasses.asdict(self.plan)}
+        shape, plan = candidate.images.shape, dataclasses.asdict(self.plan)
+        header = {"load": key, "precision": candidate.precision, "shape": shape, "plan": plan}
         reply, (output,) = child.ask(header, candidate.model, candidate.images.tobytes(), limit_s=self.limit_s)
-        difference = candidate.check(output, reply["shape"], self.runtime.tolerance)
+        difference = candidate.check(output, reply["shape"], self._in_precision(candidate.precision).tolerance)
         return _Loaded(reply["load_seconds"], reply["warm_up_runs"], difference, child.cores, child.priority)
+
+    def _in_precision(self, precision: Precision) -> Runtime:
+        """The runtime; in fp32 for the reference network, of which no more is asked than to be always the same."""
+        return self.runtime if precision == self.runtime.precision else find_runtime(self.runtime.name, precision)
 
     def _describe(self, child: Child) -> DeviceInfo:
         details = {
@@ -251,7 +256,7 @@ class Measuring:
     def _start(self) -> Child:
         """A fresh process with the reference network in it."""
         if self._gauge is None:
-            self._gauge = Candidate.convert(GAUGE, self.runtime)
+            self._gauge = Candidate.convert(REFERENCE, self._in_precision("fp32"))
         child = self.machine.start()
         try:
             self._load(child, "gauge", self._gauge)

@@ -9,15 +9,12 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from mnas.devices._contract import Device, DeviceInfo, measure_together
+from mnas.devices._gate import REFERENCE
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.objective import Latency
 from mnas.space import Architecture
 
-# What all units time to be compared: every kind of layer, a moment on a phone.
-REFERENCE = Architecture.parse(
-    "input_r64_c3 stem_k3_s2_c16 cn_k3_c16 ds_k3_s2_c24 ir_r2_k5_s2_e3_c40_se0.25 head_c128_n10"
-)
-TOLERANCE = 0.05  # that a unit's time for it may be away from its siblings'
+TOLERANCE = 0.05  # that a unit's time for the reference network may be away from its siblings'
 
 
 class Pool:

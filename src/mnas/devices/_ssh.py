@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from mnas.devices._keeper import BOOTSTRAP
 from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices._pipe import GoneError, Pipe
 from mnas.devices._wheels import download_command, misfit
+from mnas.devices._wire import Header
 from mnas.devices.runtimes import find_runtime
 from mnas.errors import DeviceError, SettingsError
 from mnas.objective import Latency
@@ -130,6 +131,31 @@ class SshDevice:
         self.close()
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a board says of itself."""
+
+    what: str  # CPU, cores, operating system, Python
+    runtimes: dict[str, str]  # that its Python has, with their versions
+
+
+def look_at(
+    address: str, packages: Mapping[str, str], python: str = "python3", ssh_config: Path | None = None
+) -> Seen:
+    """Connects to a board and asks what it is; `packages` are runtimes' names with their packages'.
+
+    Raises:
+        SettingsError, DeviceError: as `SshDevice`'s methods.
+    """
+    board = _Board(address, python, None, ssh_config, "", "", 1, "")
+    try:
+        seen = board.look(packages)
+    finally:
+        board.close()
+    what = f"{seen['cpu']}, {seen['cores']} cores, {seen['os']}, Python {seen['python']}"
+    return Seen(what, seen["versions"])
+
+
 @dataclass
 class _Board:
     """A connection with a folder at its other end, and timing processes there."""
@@ -170,6 +196,14 @@ class _Board:
         except MissingRuntimeError as error:
             raise SettingsError(f"{error}. {self._advice}") from error
 
+    def look(self, packages: Mapping[str, str]) -> Header:
+        """What the board says of itself, on a new connection."""
+        keeper = self._connect()
+        try:
+            return keeper.exchange({"look": dict(packages)}, limit_s=_CONNECT_LIMIT_S)[0]
+        except GoneError as gone:
+            raise DeviceError(f"ssh://{self.address} went away: it {gone}") from gone
+
     def close(self) -> None:
         """Ends the connection; the keeper then removes the folder."""
         if self._keeper is not None:
@@ -177,7 +211,7 @@ class _Board:
             shutil.rmtree(self._control, ignore_errors=True)
             self._keeper = None
 
-    def _connect(self) -> None:
+    def _connect(self) -> Pipe:
         # Short, for a socket's path has 108 bytes.
         self._control = Path(tempfile.mkdtemp(prefix="mnas-"))
         command = self._ssh([*shlex.split(self.python), "-c", BOOTSTRAP], is_master=True)
@@ -191,6 +225,7 @@ class _Board:
             raise _explained(self.address, self.python, gone) from gone
         self._folder, self._machine, self._python_version = hello["folder"], hello["machine"], hello["python"]
         self._push(self._keeper)
+        return self._keeper
 
     def _push(self, keeper: Pipe) -> None:
         for wheel in sorted(self.wheels.glob("*.whl")) if self.wheels else ():

@@ -21,7 +21,7 @@ import numpy as np
 from mnas.devices import _host
 from mnas.devices._timing import Stopwatch, TimingPlan, time_spell, warm_up
 from mnas.devices._wire import Header, receive, send
-from mnas.devices.runtimes import Runtime, Session, find_runtime
+from mnas.devices.runtimes import Session, find_runtime
 
 _Message = tuple[Header, list[bytes]]
 _PRIORITY = 10  # of real time, where 1 is enough to come before everything that has none
@@ -37,7 +37,7 @@ def main() -> None:
         return
     _die_with(settings["parent"])
     try:
-        server = _Server(find_runtime(settings["runtime"], settings["precision"]), settings["threads"])
+        server = _Server(settings["runtime"], settings["precision"], settings["threads"])
         send(answers, server.hello())
     except ImportError as error:
         send(answers, {"missing": str(error)})
@@ -56,8 +56,8 @@ def main() -> None:
 class _Server:
     """The loaded networks, and the answers to each message."""
 
-    def __init__(self, runtime: Runtime, threads: int) -> None:
-        self._version = runtime.version()
+    def __init__(self, runtime: str, precision: str, threads: int) -> None:
+        self._version = find_runtime(runtime, precision).version()
         self._runtime, self._threads = runtime, threads
         self._cores = _pin(threads)
         self._priority = _raise_priority()
@@ -89,7 +89,7 @@ class _Server:
         array = np.frombuffer(images, np.float32).reshape(header["shape"]).copy()
         self._sessions.pop(header["load"], None)  # the one before under this key: room for this one
         with Stopwatch() as watch:
-            session = self._runtime.load(model, array, self._threads)
+            session = find_runtime(self._runtime, header["precision"]).load(model, array, self._threads)
         session.run()
         output = np.ascontiguousarray(session.output(), np.float32)
         runs, fastest_ms = warm_up(session.run, TimingPlan(**header["plan"]))
