@@ -1,4 +1,5 @@
-"""A stand-in for `benchmark_model` and `executor_runner`: runs the network it is given, in ONNX Runtime, and prints
+"""A stand-in for `benchmark_model` and `executor_runner`: runs the network it is given, in a runtime
+for its kind of file, and prints
 in the form of the program whose name is the first argument.
 
 The file `behaviour` in the stand-in phone says what it prints: "timed", how long the runs took; "steady", and
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 
 def main() -> None:
@@ -48,12 +48,47 @@ def _nth(sandbox: Path) -> int:
 
 
 def _session(model: str, threads: str, images: str):  # type: ignore[no-untyped-def]
+    """A function that runs the network and gives its outputs: what kind of file it is, it says itself."""
+    head, data = Path(model).read_bytes()[4:8], np.fromfile(images, np.uint8)
+    if head == b"TFL3":
+        return _litert(model, threads, data)
+    if head[:2] == b"ET":
+        return _executorch(model, threads, data)
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(threads)
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     (wanted,) = session.get_inputs()
-    data = np.fromfile(images, np.float32).reshape(wanted.shape)
-    return lambda: session.run(None, {wanted.name: data})[0]
+    values = data.view(np.float32).reshape(wanted.shape)
+    return lambda: session.run(None, {wanted.name: values})[0]
+
+
+def _litert(model: str, threads: str, data: np.ndarray):  # type: ignore[no-untyped-def]
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=model, num_threads=int(threads))
+    interpreter.allocate_tensors()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(source["index"], data.view(source["dtype"]).reshape(source["shape"]))
+
+    def run() -> np.ndarray:
+        interpreter.invoke()
+        return interpreter.get_tensor(target["index"])
+
+    return run
+
+
+def _executorch(model: str, threads: str, data: np.ndarray):  # type: ignore[no-untyped-def]
+    import torch
+    from executorch.extension.pybindings._C import _unsafe_reset_threadpool
+    from executorch.runtime import Runtime
+
+    _unsafe_reset_threadpool(int(threads))
+    method = Runtime.get().load_program(model).load_method("forward")
+    shape = tuple(method.metadata.input_tensor_meta(0).sizes())
+    values = torch.from_numpy(data.view(np.float32).reshape(shape))
+    return lambda: method.execute([values])[0].numpy()
 
 
 def _timed_us(run, count: int, seconds: float, steady_us: float | None) -> tuple[list[float], np.ndarray]:  # type: ignore[no-untyped-def]
@@ -91,7 +126,7 @@ def benchmark_model(flags: dict[str, str], behaviour: str, steady_us: float | No
         f"Inference (avg): {average * (2 if behaviour == 'mismatch' else 1):g}"
     )
     if "output_filepath" in known:
-        (output + (behaviour == "wrong")).astype(np.float32).tofile(flags["output_filepath"])
+        (output + output.dtype.type(behaviour == "wrong")).tofile(flags["output_filepath"])
 
 
 def _statistics(times: list[float], behaviour: str) -> str:
@@ -126,7 +161,7 @@ def executor_runner(flags: dict[str, str], behaviour: str, steady_us: float | No
     total = f"{count} time(s) in {sum(times_us) / 1e3 * (2 if behaviour == 'mismatch' else 1):f} ms."
     log(f"executorch:executor_runner.cpp:788] Model executed successfully {total}")
     log("executorch:executor_runner.cpp:798] 1 outputs: ")
-    output.astype(np.float32).tofile(flags["output_file"] + "-0.bin")
+    output.tofile(flags["output_file"] + "-0.bin")
 
 
 if __name__ == "__main__":

@@ -165,6 +165,23 @@ def test_executor_runner_is_read_too(phone, make):
     assert latency.environment["process_latency_ms"] == estimates
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("name", ["litert", "executorch"])
+def test_real_files_of_both_runtimes_give_the_right_outputs(phone, tools, name, precision):
+    """Converted for the runtime, executed by it at the other end from the input that was sent."""
+    module = pytest.importorskip(f"mnas.devices.runtimes._{name}")
+    runtime = {"litert": "LiteRtRuntime", "executorch": "ExecuTorchRuntime"}[name]
+    for package in ("litert_torch", "ai_edge_litert") if name == "litert" else ("executorch",):
+        pytest.importorskip(package)
+    tool = tools["benchmark_model" if name == "litert" else "executor_runner"]
+    with AndroidDevice(phone.serial, tool, getattr(module, runtime)(precision), processes=3, seconds=0.0) as device:
+        environment = device.measure(SMALL).environment
+    assert (environment["runtime"], environment["precision"]) == (name, precision)
+    assert environment["outputs_checked"] is True
+    assert 0 < environment["output_difference"] <= environment["tolerance"]
+
+
 def test_nothing_stays_on_the_phone(phone, make):
     with make() as device:
         device.measure(SMALL)

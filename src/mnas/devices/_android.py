@@ -26,8 +26,9 @@ from mnas.devices._phone_state import (
     online_cores,
     read_state,
 )
+from mnas.devices._phone_tensors import Tensors
 from mnas.devices._phone_tools import COULD_NOT_START, TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
-from mnas.devices.runtimes import Runtime, find_runtime
+from mnas.devices.runtimes import Runtime, check_installed, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError, did_you_mean
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -79,6 +80,7 @@ class AndroidDevice:
         self.serial = address
         self.runtime = find_runtime(runtime, precision) if isinstance(runtime, str) else runtime
         self.tool = _tool(self.runtime)
+        check_installed(self.runtime, runs_here=False)
         self.tool_path = _tool_path(tool, self.tool)
         self.tool_abi = executable_abi(self.tool_path)
         if cores is not None and len(set(cores)) < threads:
@@ -148,7 +150,7 @@ class AndroidDevice:
 
     def _measured(self, session: _Session, candidate: Candidate) -> Latency:
         deadline = time.monotonic() + self.patience_s
-        session.place(candidate)
+        session.place(candidate, Tensors.of(self.runtime, candidate.model))
         while True:
             before = self._cool(session, deadline)
             attempt = self._attempt(session, candidate, before)
@@ -208,12 +210,9 @@ class AndroidDevice:
         output = session.output()
         if output is None:
             raise MeasurementError(f"{self.tool.name} wrote no outputs, so nobody knows whether they are right")
-        if len(output) != candidate.expected.nbytes:
-            raise MeasurementError(
-                f"{self.tool.name} wrote {len(output)} bytes of outputs, and {candidate.expected.nbytes} of float32 "
-                "were expected"
-            )
-        difference = candidate.check(output, candidate.expected.shape, self.runtime.tolerance)
+        shape = candidate.expected.shape
+        values = session.tensors.decode(output, candidate.expected.size)
+        difference = candidate.check(values.tobytes(), shape, self.runtime.tolerance)
         why = f"{self.tool.name} wrote them on the phone after its runs; they equal torch's within the tolerance"
         return {"outputs_checked": True, "outputs_checked_why": why, "output_difference": difference}
 
@@ -291,15 +290,16 @@ class _Session:
         self._program = f"{folder}/{tool.name}"
         self._files = ToolFiles(f"{folder}/model", f"{folder}/images", f"{folder}/output")
         self._shape: tuple[int, ...] = ()
+        self.tensors = Tensors()  # of the network that lies there
         phone.make_folder(folder)
         phone.push(program, self._program, executable=True)
 
-    def place(self, candidate: Candidate) -> None:
+    def place(self, candidate: Candidate, tensors: Tensors) -> None:
         """Sends a network and its input, and removes the outputs of the one before."""
         self._phone.remove(self._output)
         self._phone.push(candidate.model, self._files.model)
-        self._phone.push(candidate.images.tobytes(), self._files.images)
-        self._shape = candidate.images.shape
+        self._phone.push(tensors.encode(candidate.images), self._files.images)
+        self._shape, self.tensors = candidate.images.shape, tensors
 
     def state(self) -> PhoneState:
         """The phone now."""
