@@ -152,7 +152,10 @@ class NvmlMeter:
         return millijoules / 1e3
 
 
-def open_meter(where: Literal["cpu", "cuda"]) -> Meter:
+MeterName = Literal["cpu", "cuda"]
+
+
+def open_meter(where: MeterName) -> Meter:
     """The meter of this machine's processor or of its first GPU.
 
     Raises:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mnas.devices import _host
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
+from mnas.devices._energy import MeterName, open_meter
 from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import SettingsError
@@ -31,12 +32,15 @@ class LocalDevice:
     "wait" that it is a DeviceError with the reason, "accept" that the latency gets an interval as wide as the
     disturbance, and the reason beside it.
 
+    With `energy`, the energy of one inference is measured too, by the processor's meter or the GPU's.
+
     Every network gets the same seeded weights and input, and its outputs must equal torch's within the
     runtime's tolerance. `limit_s` bounds the time one process may take for one answer. Timing processes end
     with `close()`, with the device, and with the process that made it, however that ends.
 
     Raises:
-        SettingsError: unknown or missing runtime, more threads than cores, or a number out of range.
+        SettingsError: unknown or missing runtime, more threads than cores, no meter for `energy`, or a number out of
+            range.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class LocalDevice:
         patience_s: float = 60.0,
         limit_s: float = 60.0,
         precision: str = "fp32",
+        energy: bool = False,
     ) -> None:
         found = find_runtime(runtime, precision)
         check_installed(found)
@@ -64,6 +69,7 @@ class LocalDevice:
             processes=processes,
             drift=drift,
             is_exclusive=True,
+            meter=_meter(found.name) if energy else None,
         )
 
     def info(self) -> DeviceInfo:
@@ -111,6 +117,13 @@ class LocalDevice:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _meter(runtime: str) -> MeterName:
+    """Which meter counts what a runtime takes; refused where there is none."""
+    name: MeterName = "cuda" if runtime.endswith("-cuda") else "cpu"
+    open_meter(name)
+    return name
 
 
 @dataclass(frozen=True)

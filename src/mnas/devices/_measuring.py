@@ -18,12 +18,13 @@ from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
 from mnas.devices._contract import DeviceInfo
 from mnas.devices._conversions import Conversions
+from mnas.devices._energy import MeterName
 from mnas.devices._gate import REFERENCE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
 from mnas.devices.runtimes import Precision, Runtime, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
-from mnas.objective import Latency
+from mnas.objective import Energy, Latency
 from mnas.space import Architecture
 
 Busy = Literal["wait", "accept"]
@@ -83,6 +84,7 @@ class Measuring:
         processes: int,
         drift: float | None,
         is_exclusive: bool,
+        meter: MeterName | None = None,
     ) -> None:
         if processes < 1:
             raise SettingsError(f"processes should be at least 1, got {processes}")
@@ -92,6 +94,7 @@ class Measuring:
             raise SettingsError(f"limit_s should be above zero seconds, got {limit_s}")
         self.name, self.machine, self.runtime, self.threads = name, machine, runtime, threads
         self.patience, self.limit_s, self.processes, self.is_exclusive = patience, limit_s, processes, is_exclusive
+        self.meter = meter  # of the energy, on this machine; None: it is not measured
         self.plan, self.gate = TimingPlan(), Gate()
         self.conversions = Conversions(runtime)
         self._in_fp32 = self.conversions if runtime.precision == "fp32" else Conversions(find_runtime(runtime.name))
@@ -261,7 +264,15 @@ class Measuring:
             device=info.fingerprint,
             samples_ms=tuple(sample for spell in measured.spells for sample in spell.samples_ms),
             environment=environment,
+            energy=self._energy(candidate) if self.meter else None,
         )
+
+    def _energy(self, candidate: Candidate) -> Energy:
+        """Of one inference, in the process that stays."""
+        child = self._running_child()
+        self._load(child, "network", candidate)
+        reply, _ = child.ask({"energy": "network", "meter": self.meter}, limit_s=self.limit_s)
+        return Energy(**reply["energy"])
 
     def _running_child(self) -> Child:
         if self._child is None or not self._child.answers():

@@ -7,6 +7,7 @@ run on a machine that has nothing of mnas but this file and the few that it impo
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 import queue
@@ -74,7 +75,7 @@ class _Server:
         }
 
     def answer(self, header: Header, parts: list[bytes]) -> tuple[Any, ...]:
-        """The reply to {"load": key, ...}, {"spell": key, ...} or {"ping": ...}."""
+        """The reply to {"load": key, ...}, {"spell": key, ...}, {"energy": key, ...} or {"ping": ...}."""
         if "load" in header:
             return self._load(header, *parts)
         if "spell" in header:
@@ -83,6 +84,11 @@ class _Server:
             cores = tuple(self._cores) if self._cores else None
             spell = time_spell(session.run, gauge.run, TimingPlan(**header["plan"]), fastest_ms, cores)
             return ({"spell": spell.to_dict()},)
+        if "energy" in header:
+            from mnas.devices._energy import measure_energy, open_meter
+
+            session, _ = self._sessions[header["energy"]]
+            return ({"energy": dataclasses.asdict(measure_energy(session.run, open_meter(header["meter"])))},)
         return ({},)
 
     def _load(self, header: Header, model: bytes, images: bytes) -> tuple[Header, bytes]:
