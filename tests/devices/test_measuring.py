@@ -210,6 +210,17 @@ def test_a_reference_network_that_does_not_run_is_the_devices_fault(waits, monke
         measure(itertools.repeat(spell()))
 
 
+def test_a_runtime_that_is_less_steady_than_others_is_measured_all_the_same(waits):
+    """Its reference network differs by 4 % from one spell to the next on a quiet machine; load is still refused."""
+    generator = random.Random(1)
+    script = (spell(gauge=math.exp(generator.gauss(0, 0.04))) for _ in itertools.count())
+    steadier = device(script)
+    for _ in range(5):
+        latency = steadier.measure(SMALL)
+    assert latency.environment["refused"] == []
+    assert steadier.gate.problem(spell(gauge=1.5))
+
+
 @pytest.mark.parametrize("seen", [None, 0.0])
 def test_machines_that_tell_nothing_are_trusted(seen):
     gate = Gate()

@@ -8,6 +8,7 @@ never seen on a quiet machine, it says nothing, and what else ran on the machine
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,7 +21,9 @@ REFERENCE = Architecture.parse(
     "input_r96_c3 stem_k3_s2_c16 ds_r1_k3_s1_c8_noskip ir_r2_k3_s2_e6_c16 ir_r3_k5_s2_e3_c24_se0.25 "
     "ir_r4_k3_s2_e6_c40 ir_r2_k3_s1_e6_c56_se0.25 ir_r3_k5_s2_e6_c80_se0.25 ir_r1_k3_s1_e6_c160 head_c640_n10"
 )
-EXCESS = 0.05  # how much slower than at its best the reference network may be
+EXCESS = 0.05  # how much slower than at its best the reference network may be, on the logarithm ...
+_NOISE, _MOST = 4.0, 0.15  # ... or so many of its own standard deviations, where a runtime is less steady, up to this
+_ENOUGH = 8  # quiet spells that tell these
 _QUIET = 0.3  # share of the time that others may be at work on a machine that is called quiet
 _BUSY = 0.5  # share from which a machine is called busy
 _PREEMPTED = 0.05  # share that our own cores may be taken away on a quiet machine
@@ -31,14 +34,32 @@ class Gate:
     """What is known of the reference network on one device; it learns with every spell."""
 
     best_ms: float = math.inf
-    is_trusted: bool = field(default=False)  # `best_ms` is no greater than on a quiet machine
+    quiet: list[float] = field(default_factory=list)  # logarithms of the reference network's times on a quiet machine
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether `best_ms` is no greater than on a quiet machine."""
+        return bool(self.quiet)
+
+    @property
+    def allowed(self) -> float:
+        """How much slower than at its best the reference network may be, on the logarithm.
+
+        Some runtimes differ by more from one process to the next than others do under load. What counts are
+        deviations from the median, so that disturbances in less than half of the spells do not widen it.
+        """
+        if len(self.quiet) < _ENOUGH:
+            return EXCESS
+        middle = statistics.median(self.quiet)
+        sd = 1.4826 * statistics.median(abs(value - middle) for value in self.quiet)
+        return min(max(EXCESS, _NOISE * sd), _MOST)
 
     def learn(self, spell: Spell) -> Spell:
         """Remembers the spell's reference network; the spell."""
         self.best_ms = min(self.best_ms, *spell.gauge_ms)
         conditions = spell.conditions
         if (conditions.neighbours or 0.0) <= _QUIET and (conditions.waited or 0.0) <= _PREEMPTED:
-            self.is_trusted = True
+            self.quiet.append(math.log(max(spell.gauge_ms)))
         return spell
 
     def excess(self, spell: Spell) -> float:
@@ -54,7 +75,7 @@ class Gate:
     def problem(self, spell: Spell) -> str | None:
         """Why this spell must not count; None: it may."""
         excess = self.excess(spell)
-        if excess > EXCESS:
+        if excess > self.allowed:
             slower = f"the reference network ran {100 * math.expm1(excess):.0f} % slower than at its best"
             return "; ".join([slower, *_signs(spell)] if _signs(spell) else [slower, "its cause cannot be seen"])
         seen = spell.conditions
