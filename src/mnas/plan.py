@@ -70,7 +70,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     given = dict(given or {})
     dataset = given.get("dataset") or _dataset(settings)
     space: SearchSpace = given.get("space") or _space(settings, dataset)
-    device = given.get("device") or registry.make("device", settings.device.name, settings.device.options)
+    device = given.get("device") or registry.make("device", settings.device.name, settings.device.options, space=space)
     estimator = given.get("accuracy") or _estimator(settings, dataset)
     ready: Objective | None = given.get("objective")
     target_ms = ready.target_ms if ready else settings.objective.target_ms
@@ -127,6 +127,15 @@ def describe_objective(objective: Objective) -> dict[str, Any]:
 
 def _without(keys: tuple[str, ...], described: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in described.items() if key not in keys}
+
+
+def space_of(settings: Settings) -> SearchSpace:
+    """The space that a search with these settings would search.
+
+    Raises:
+        SettingsError: a name, key or value that is unknown or impossible.
+    """
+    return _space(settings, _dataset(settings))
 
 
 def _dataset(settings: Settings) -> Any:

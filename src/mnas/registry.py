@@ -41,6 +41,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "device": {
         "cpu": "mnas.devices:LocalDevice",
         "simulated": "mnas.devices:SimulatedDevice",
+        "profile": "mnas.devices:ProfileDevice",
         "accel-nasbench": "mnas.devices:SurrogateDevice",
     },
     "dataset": {

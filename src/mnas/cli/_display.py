@@ -6,10 +6,10 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -31,6 +31,9 @@ from mnas.space import (
     weight_bytes,
 )
 from mnas.trial import Trial
+
+if TYPE_CHECKING:
+    from mnas.profiles import Profile  # needs numpy and scipy, which take a moment
 
 _err = Console(stderr=True, highlight=False)
 _LINE_SECONDS = 10.0  # between lines where standard error is no terminal
@@ -61,6 +64,50 @@ def live() -> Iterator[Watch]:
             )  # fmt: skip
 
         yield watch
+
+
+@contextlib.contextmanager
+def phases() -> Iterator[Callable[[str], None]]:
+    """What is being done: one line that changes on a terminal, a line now and then elsewhere."""
+    if _err.is_terminal:
+        with _err.status("") as status:
+            yield lambda phase: status.update(phase)
+        return
+    last = [-_LINE_SECONDS]
+
+    def watch(phase: str) -> None:
+        if time.monotonic() - last[0] >= _LINE_SECONDS:
+            last[0] = time.monotonic()
+            say(phase)
+
+    yield watch
+
+
+def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
+    """What a profile knows and how well it predicts."""
+    counts = profile.measured["measurements"]
+    if as_json:
+        _print_json(
+            {
+                "profile": str(path),
+                "version": profile.version,
+                "device": profile.device,
+                "space": profile.space.get("name"),
+                "layer_shapes": len(profile.layers_ms),
+                "error": asdict(profile.error),
+                "measured": dict(profile.measured),
+            }
+        )
+        return
+    out = _out()
+    out.print(profile.device, markup=False)
+    out.print(
+        f"{sum(counts.values())} measurements in {profile.measured['seconds']:.0f} s: {counts.get('layer', 0)} layers, "
+        f"{counts.get('network', 0)} networks, {counts.get('check', 0)} to check with, {counts.get('gauge', 0)} of the "
+        f"gauge; {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')} are covered"
+    )
+    out.print(str(profile.error))
+    out.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
 
 
 def print_result(result: SearchResult, as_json: bool) -> None:

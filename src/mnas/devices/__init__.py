@@ -10,9 +10,10 @@ from mnas.devices._simulated import SimulatedDevice
 
 if TYPE_CHECKING:
     from mnas.devices._local import LocalDevice
+    from mnas.devices._profile import ProfileDevice
     from mnas.devices._surrogate import SurrogateDevice
 
-__all__ = ["Device", "DeviceInfo", "LocalDevice", "SimulatedDevice", "SurrogateDevice"]
+__all__ = ["Device", "DeviceInfo", "LocalDevice", "ProfileDevice", "SimulatedDevice", "SurrogateDevice"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("mnas.devices._local").LocalDevice
     if name == "SurrogateDevice":  # needs numpy
         return importlib.import_module("mnas.devices._surrogate").SurrogateDevice
+    if name == "ProfileDevice":  # needs numpy and scipy
+        return importlib.import_module("mnas.devices._profile").ProfileDevice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,24 +50,27 @@ _UNCERTAIN = np.array([0.8, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7])  # sta
 class CostModel:
     """Fitted by `CostModel(observations)`; then `costs(parts)` gives milliseconds.
 
-    `learnt` are the hyperparameters of an earlier fit; without them they are learnt from the observations, by
-    their posterior mode around usual values.
+    Hyperparameters are learnt from the observations, by their posterior mode around usual values. `like` is the
+    model of another device: its costs, scaled as a whole and by family of part, then stand in place of the physical
+    terms, so that few observations do.
     """
 
-    def __init__(self, observations: Sequence[Observation], learnt: Array | None = None) -> None:
+    def __init__(self, observations: Sequence[Observation], like: CostModel | None = None) -> None:
+        self._like = like
         y = np.array([observation.ms for observation in observations])
         self._alone = np.array([observation.alone for observation in observations], dtype=int)
         self._seconds = np.array([observation.seconds for observation in observations])
         self._parts = list(dict.fromkeys(part for o in observations for part in o.parts))
         counts = _counts([o.parts for o in observations], self._parts)
-        names = np.array([hash(frozenset(o.parts.items())) for o in observations])
-        self._same = names[:, None] == names[None]  # of one network
+        names: dict[frozenset[tuple[Part, int]], int] = {}
+        number = np.array([names.setdefault(frozenset(o.parts.items()), len(names)) for o in observations])
+        self._same = number[:, None] == number[None]  # of one network
         self._fit_terms(counts, y)
         cost = self._term_costs(self._parts)
         total = counts @ cost
         self._shares = counts * self._scales(self._parts) / total[:, None]  # what a correction of 1 adds to the sum
         self._residuals = y / total - 1
-        self.learnt = self._learn() if learnt is None else learnt
+        self.learnt = self._learn()
         covariance = self._covariance(self.learnt)
         self._factor = cho_factor(covariance, lower=True)
         self._weights = self._shares.T @ cho_solve(self._factor, self._residuals)
@@ -106,9 +109,10 @@ class CostModel:
 
     def _fit_terms(self, counts: Array, y: Array) -> None:
         """Coefficients of the terms, by least squares of relative errors without negative ones."""
-        self._columns = sorted({name for part in self._parts for name in terms(part)})
+        named = (terms(part) if self._like is None else _scaled_terms(part, 1.0) for part in self._parts)
+        self._columns = sorted({name for found in named for name in found})
         weights = 1 / np.sqrt(self._same.sum(axis=1))  # a network that was measured often counts once
-        design = (counts @ _term_table(self._parts, self._columns)) * (weights / y)[:, None]
+        design = (counts @ self._table(self._parts)) * (weights / y)[:, None]
         scale = np.sqrt((design**2).sum(axis=0))
         scale[scale == 0] = 1.0
         shared = np.array([name.startswith("any") for name in self._columns])
@@ -118,8 +122,15 @@ class CostModel:
         self._coefficients = found / scale
 
     def _term_costs(self, parts: Sequence[Part]) -> Array:
-        costs = _term_table(parts, self._columns) @ self._coefficients
+        costs = self._table(parts) @ self._coefficients
         return np.asarray(np.maximum(costs, 1e-9))
+
+    def _table(self, parts: Sequence[Part]) -> Array:
+        """The terms of each part, (parts, columns)."""
+        if self._like is None:
+            return _table([terms(part) for part in parts], self._columns)
+        costs = self._like.costs(parts).tolist()
+        return _table([_scaled_terms(*pair) for pair in zip(parts, costs, strict=True)], self._columns)
 
     def _scales(self, parts: Sequence[Part]) -> Array:
         """What a correction of 1 adds: the part's cost by its terms, for companions too."""
@@ -179,11 +190,16 @@ def terms(part: Part) -> dict[str, float]:
     }
 
 
-def _term_table(parts: Sequence[Part], columns: Sequence[str]) -> Array:
+def _scaled_terms(part: Part, cost: float) -> dict[str, float]:
+    """What stands in place of the physical terms where a part's cost on another device is known."""
+    return {"any cost": cost, f"{part.family} cost": cost}
+
+
+def _table(rows: Sequence[Mapping[str, float]], columns: Sequence[str]) -> Array:
     place = {name: column for column, name in enumerate(columns)}
-    table = np.zeros((len(parts), len(columns)))
-    for row, part in enumerate(parts):
-        for name, value in terms(part).items():
+    table = np.zeros((len(rows), len(columns)))
+    for row, values in enumerate(rows):
+        for name, value in values.items():
             if name in place:
                 table[row, place[name]] = value
     return table
