@@ -21,7 +21,7 @@ import json
 import random
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from scipy.stats import spearmanr
 from mnas.devices import LocalDevice
 from mnas.profiles import CostModel, Observation, Part, Profile, read_profile
 from mnas.profiling import make_profile
-from mnas.space import count_madds, mnasnet_space
+from mnas.space import Architecture, count_madds, mnasnet_space
 
 Array = NDArray[np.float64]
 
@@ -42,34 +42,44 @@ NETWORKS = 30
 # -- this machine ---------------------------------------------------------------------------------------------
 
 
-def check(profile: Profile, networks: int, rounds: int) -> dict[str, Any]:
-    """Measure unseen networks of `mnasnet` in rounds; the profile's error and that of measuring again."""
+def measure_unseen(profiles: Sequence[Profile], networks: int, rounds: int) -> dict[str, Any]:
+    """Latencies of random members of `mnasnet` in rounds, and the error of measuring them again."""
     space, generator = mnasnet_space(), random.Random(SEED)
     members = [space.decode(space.sample(generator)) for _ in range(networks)]
-    seen = {one.architecture for one in profile.checks}
-    assert not seen & {str(member) for member in members}
+    for profile in profiles:
+        assert not {one.architecture for one in profile.checks} & {str(member) for member in members}
     gauge = sorted(members, key=count_madds)[networks // 2]
     measured, gauges = np.zeros((rounds, networks)), []
     with LocalDevice() as device:
-        fingerprint = device.info().fingerprint
-        if fingerprint != profile.device:
-            print(f"not the device of the profile:\n  profile {profile.device}\n  here    {fingerprint}")
         for row in measured:
             for index, member in enumerate(members):
                 if index % 10 == 0:
                     gauges.append(device.measure(gauge).latency_ms)
                 row[index] = device.measure(member).latency_ms
-    predicted = profile.predict(members)
-    again = [errors(measured[second], measured[first]) for first in range(rounds) for second in range(first)]
+        fingerprint = device.info().fingerprint
     truth = np.exp(np.log(measured).mean(axis=0))
     return {
-        "predicted against each round": [errors(predicted, row) for row in measured],
-        "measured again": again,
-        "predicted against the rounds' mean": errors(predicted, truth),
-        "one round against the rounds' mean": [errors(row, truth) for row in measured],
-        "MAdds against the rounds' mean": errors(madds_fit(members, truth), truth),
+        "device": fingerprint,
+        "members": [str(member) for member in members],
+        "measured_ms": measured.tolist(),
         "gauge_ms": gauges,
-        "pairs_ms": [[float(p), *map(float, m)] for p, m in zip(predicted, measured.T, strict=True)],
+        "again": [errors(measured[second], measured[first]) for second in range(rounds) for first in range(second)],
+        "one_round_from_mean": [errors(row, truth) for row in measured],
+        "madds_from_mean": errors(madds_fit(members, truth), truth),
+    }
+
+
+def check(profile: Profile, found: dict[str, Any]) -> dict[str, Any]:
+    """A profile's errors on what was measured."""
+    measured = np.array(found["measured_ms"])
+    predicted = profile.predict([Architecture.parse(member) for member in found["members"]])
+    return {
+        "device": profile.device,
+        "measured": profile.measured,
+        "own_check": str(profile.error),
+        "from_each_round": [errors(predicted, row) for row in measured],
+        "from_mean": errors(predicted, np.exp(np.log(measured).mean(axis=0))),
+        "predicted_ms": predicted.tolist(),
     }
 
 
@@ -90,19 +100,56 @@ def madds_fit(members: Sequence[Any], measured: Array) -> Array:
     return np.asarray(table @ np.linalg.lstsq(table / measured[:, None], np.ones(len(measured)), rcond=None)[0])
 
 
-def show_check(profile: Profile, found: dict[str, Any]) -> None:
-    print(f"{profile.device}\nprofile: {profile.measured['seconds']} s, {profile.measured['measurements']}")
-    print(f"its own check: {profile.error}")
-    print(f"{'':36}{'mean error %':>13}{'bias %':>8}{'Spearman':>10}{'within 10 %':>13}")
-    for name in list(found)[:5]:
-        rows = found[name] if isinstance(found[name], list) else [found[name]]
-        for row in rows:
-            print(
-                f"{name:36}{row['mean_error']:13.2f}{row['bias']:8.2f}{row['spearman']:10.4f}"
-                f"{row['within_10_percent']:13}"
-            )
+def show(found: dict[str, Any], checks: Sequence[dict[str, Any]]) -> None:
+    """The table of the check."""
     gauges = found["gauge_ms"]
-    print(f"gauge: {100 * statistics.stdev(gauges) / statistics.fmean(gauges):.1f} % between its {len(gauges)} measurements")
+    spread = 100 * statistics.stdev(gauges) / statistics.fmean(gauges)
+    print(f"{found['device']}\ngauge: {spread:.1f} % between its {len(gauges)} measurements")
+    print(f"{'':44}{'mean error %':>13}{'bias %':>8}{'Spearman':>10}{'within 10 %':>13}")
+    for row in found["again"]:
+        show_row("measured again, from another round", row)
+    for row in found["one_round_from_mean"]:
+        show_row("one round, from the rounds' mean", row)
+    show_row("line through MAdds, from the rounds' mean", found["madds_from_mean"])
+    for one in checks:
+        print(f"profile of {one['measured']['seconds']:.0f} s: {one['measured']['measurements']}")
+        print(f"  its own check: {one['own_check']}")
+        if one["device"] != found["device"]:
+            print(f"  NOT this device: {one['device']}")
+        for row in one["from_each_round"]:
+            show_row("predicted, from one round", row)
+        show_row("predicted, from the rounds' mean", one["from_mean"])
+
+
+def plot(found: dict[str, Any], checks: Sequence[dict[str, Any]], path: Path) -> None:
+    """Predicted against measured, one panel per profile."""
+    from matplotlib.figure import Figure
+
+    measured = np.array(found["measured_ms"])
+    truth = np.exp(np.log(measured).mean(axis=0))
+    ends = [float(measured.min()) * 0.9, float(measured.max()) * 1.1]
+    figure = Figure(figsize=(4.4 * len(checks), 4.4), layout="constrained")
+    for axes, one in zip(np.atleast_1d(figure.subplots(1, len(checks), sharey=True)), checks, strict=True):
+        row = one["from_mean"]
+        axes.fill_between(ends, [0.9 * end for end in ends], [1.1 * end for end in ends], color="#8a8f98", alpha=0.2,
+                          linewidth=0, label="within 10 %")  # fmt: skip
+        axes.plot(ends, ends, color="#8a8f98", linewidth=1)
+        bars = [truth - measured.min(axis=0), measured.max(axis=0) - truth]
+        axes.errorbar(truth, one["predicted_ms"], xerr=bars, fmt="o", markersize=4, color="#0072b2", elinewidth=0.8)
+        axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, xlabel="measured (ms), bars: the rounds")
+        axes.set_title(
+            f"profile from {one['measured']['seconds'] / 60:.0f} minutes: mean error {row['mean_error']:.1f} %,\n"
+            f"Spearman {row['spearman']:.3f}, measuring again {found['again'][0]['mean_error']:.1f} %",
+            fontsize=9,
+        )
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel("predicted (ms)")
+    figure.axes[0].legend(loc="upper left", frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def show_row(name: str, row: dict[str, float]) -> None:
+    print(f"{name:44}{row['mean_error']:13.2f}{row['bias']:8.2f}{row['spearman']:10.4f}{row['within_10_percent']:13}")
 
 
 # -- recorded data --------------------------------------------------------------------------------------------
@@ -120,7 +167,9 @@ HELD_OUT = 1000
 SEEDS = 3
 
 
-def layer_parts(kernel: int, expansion: int, groups: int, inputs: int, outputs: int, side: int, stride: int) -> list[Part]:
+def layer_parts(
+    kernel: int, expansion: int, groups: int, inputs: int, outputs: int, side: int, stride: int
+) -> list[Part]:
     """An FBNet layer as parts, with what they cost when cold."""
     hidden, out = inputs * expansion, -(-side // stride)
     pointwise = "pointwise" if groups == 1 else f"pointwise g{groups}"
@@ -177,7 +226,9 @@ def by_table(ops: NDArray[np.int64], ms: Array, known: NDArray[np.int64], asked:
     return np.asarray(ridge.predict(table[asked]))
 
 
-def by_madds(made_of: Sequence[Counter[Part]], ms: Array, known: NDArray[np.int64], asked: NDArray[np.int64]) -> Array:
+def by_madds(
+    made_of: Sequence[Counter[Part]], ms: Array, known: NDArray[np.int64], asked: NDArray[np.int64]
+) -> Array:
     madds = np.array([sum(n * p.madds for p, n in network.items() if not p.is_cold) for network in made_of])
     table = np.stack([np.ones(len(madds)), madds], axis=1)
     line = np.linalg.lstsq(table[known] / ms[known, None], np.ones(len(known)), rcond=None)[0]
@@ -207,7 +258,8 @@ def recorded(path: Path) -> dict[str, Any]:
             print(f"{device:14}{count:9}" + "".join(cell(one) for one in found.values()), flush=True)
         if device in ADDITIVE:
             print(f"{'':14}(a sum of a table of layers: exact for sums by construction, so this proves little)")
-    print(f"\ntransfer: 10 networks measured, mean error in % (Spearman)\n{'from':14}{'to':14}{'transferred':>18}{'from the 10 alone':>18}")
+    print("\ntransfer: 10 networks measured, mean error in % (Spearman)")
+    print(f"{'from':14}{'to':14}{'transferred':>18}{'from the 10 alone':>18}")
     for source, target in TRANSFERS:
         ms = latencies[target]
         moved, alone = [], []
@@ -235,18 +287,24 @@ def cell(row: dict[str, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, help="make a profile of this CPU in so many minutes, and check it")
-    parser.add_argument("--profile", type=Path, help="check this profile of this CPU")
+    parser.add_argument("--profile", type=Path, nargs="+", default=[], help="check these profiles of this CPU")
     parser.add_argument("--seed", type=int, default=0, help="of what is measured for the profile")
     parser.add_argument("--networks", type=int, default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--plot", type=Path, help="draw predicted against measured into this file")
     parser.add_argument("--data", type=Path, help="HELP's measurements, fbnet_latency.csv.gz")
     arguments = parser.parse_args()
     document: dict[str, Any] = {"benchmark": "profile"}
-    if arguments.profile or arguments.minutes:
-        profile = _profile(arguments.profile, arguments.minutes, arguments.seed)
-        document["profile"] = profile.to_dict()["measured"] | {"device": profile.device}
-        document["check"] = check(profile, arguments.networks, arguments.rounds)
-        show_check(profile, document["check"])
+    profiles = [read_profile(file) for file in arguments.profile]
+    if arguments.minutes:
+        with LocalDevice() as device:
+            profiles.append(make_profile(device, mnasnet_space(), arguments.minutes, seed=arguments.seed))
+    if profiles:
+        found = document["unseen"] = measure_unseen(profiles, arguments.networks, arguments.rounds)
+        checks = document["profiles"] = [check(profile, found) for profile in profiles]
+        show(found, checks)
+        if arguments.plot:
+            plot(found, checks, arguments.plot)
     else:
         print("this machine: skipped, it takes minutes; name --minutes or --profile")
     if arguments.data is None:
@@ -256,14 +314,6 @@ def main() -> None:
     else:
         document["recorded"] = recorded(arguments.data)
     print(json.dumps(document))
-
-
-def _profile(file: Path | None, minutes: float | None, seed: int) -> Profile:
-    if file:
-        return read_profile(file)
-    watch: Callable[[str], None] = lambda phase: None  # noqa: E731
-    with LocalDevice() as device:
-        return make_profile(device, mnasnet_space(), minutes or 5.0, seed=seed, watch=watch)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,11 @@ CHECKS_SHARE = 0.2  # ... as far as this share of the time allows
 FEWEST_CHECKS = 5
 _FEWEST = 5  # measurements to fit to
 MOST = 1000  # measurements: more teach nothing that is worth the time of the fit
-_SHARES = {"layer": (1 - CHECKS_SHARE) * LAYERS_SHARE, "network": (1 - CHECKS_SHARE) * (1 - LAYERS_SHARE), "check": CHECKS_SHARE}
+_SHARES = {
+    "layer": (1 - CHECKS_SHARE) * LAYERS_SHARE,
+    "network": (1 - CHECKS_SHARE) * (1 - LAYERS_SHARE),
+    "check": CHECKS_SHARE,
+}
 _GAUGE_SECONDS = 15.0
 _ROUNDS = (0.15, 0.4, 0.7, 1.0)  # shares of the time after which what is known is fitted and the next is chosen
 _CANDIDATES = {"layer": 400, "network": 80}  # to choose from
@@ -141,7 +145,9 @@ class _Profiling:
             kind = min(left, key=lambda kind: self._spent(kind) / _SHARES[kind])
             self._measure(kind, left[kind].pop(0))
             if len(self.refused) > max(5, _MOST_REFUSED * self._count()):
-                raise StopError(f"{len(self.refused)} of {self._count()} measurements failed, the last: {self.refused[-1]}")
+                raise StopError(
+                    f"{len(self.refused)} of {self._count()} measurements failed, the last: {self.refused[-1]}"
+                )
 
     def _next(self, model: CostModel | None, share: float) -> dict[str, list[Architecture]]:
         """What to measure until this share of the time is used, the most telling first."""

@@ -135,9 +135,7 @@ def profile(
     measured = registry.make("device", part.name, part.options)
     try:
         with _display.phases() as watch:
-            made = make_profile(
-                measured, searched, minutes, measurements or MOST, seed, part.model_dump(), watch
-            )
+            made = make_profile(measured, searched, minutes, measurements or MOST, seed, part.model_dump(), watch)
     except KeyboardInterrupt:
         _display.say("\nstopped; nothing is written")
         raise typer.Exit(INTERRUPTED) from None

@@ -20,7 +20,7 @@ from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
 from mnas.report import dominance, verdict
-from mnas.result import Comparison, Counts, Rated, SearchResult
+from mnas.result import Comparison, Counts, MeasuredFront, Rated, SearchResult
 from mnas.space import (
     Architecture,
     Count,
@@ -102,9 +102,9 @@ def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
     out = _out()
     out.print(profile.device, markup=False)
     out.print(
-        f"{sum(counts.values())} measurements in {profile.measured['seconds']:.0f} s: {counts.get('layer', 0)} layers, "
-        f"{counts.get('network', 0)} networks, {counts.get('check', 0)} to check with, {counts.get('gauge', 0)} of the "
-        f"gauge; {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')} are covered"
+        f"{sum(counts.values())} measurements in {profile.measured['seconds']:.0f} s: "
+        f"{counts.get('layer', 0)} layers, {counts.get('network', 0)} networks, {counts.get('check', 0)} to check with, {counts.get('gauge', 0)} of "
+        f"the gauge; it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}"
     )
     out.print(str(profile.error))
     out.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
@@ -143,9 +143,13 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
     """Trials as a table, or as a document with `trials` in order of number."""
     if as_json:
         ordered = sorted(trials, key=lambda trial: trial.number)
-        _print_json({"run": str(result.folder), "trials": [_trial_document(trial) for trial in ordered]})
+        documents = [_trial_document(trial) | _measured_document(result, trial) for trial in ordered]
+        _print_json({"run": str(result.folder), "trials": documents})
         return
-    table = Table("trial", "state", "accuracy %", "latency ms", "95 % interval", "reward", "params", "MAdds")
+    measured = result.measured
+    title = "predicted ms" if measured else "latency ms"
+    compared = ("measured ms", "95 % interval", "difference") if measured else ()
+    table = Table("trial", "state", "accuracy %", title, "95 % interval", *compared, "reward", "params", "MAdds")
     for trial in trials:
         latency = trial.measurement.latency
         table.add_row(
@@ -154,6 +158,7 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
             "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}",
             f"{latency.latency_ms:.4g}" if latency else "",
             f"{latency.low_ms:.4g} - {latency.high_ms:.4g}" if latency else "",
+            *(_measured_cells(measured, trial) if measured else ()),
             f"{trial.reward:.4f}",
             f"{trial.measurement.params:,}",
             f"{trial.measurement.madds:,}",
@@ -297,6 +302,14 @@ def _by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count
     yield "head", str(architecture.head), [head]
 
 
+def _measured_cells(measured: MeasuredFront, trial: Trial) -> tuple[str, str, str]:
+    latency, difference = measured.latencies.get(trial.architecture.id), measured.difference(trial)
+    if latency is None or difference is None:
+        return "", "", ""
+    interval = f"{latency.low_ms:.4g} - {latency.high_ms:.4g}"
+    return f"{latency.latency_ms:.4g}", interval, f"{100 * difference:+.1f} %"
+
+
 def _finals_table(result: SearchResult) -> Table:
     first = result.finals[0]
     title = f"retrained with {len(first.accuracies)} seeds, {first.test_images} test images"
@@ -346,13 +359,28 @@ def _result_document(result: SearchResult) -> dict[str, Any]:
         "counts": asdict(result.counts),
         "seconds": result.seconds,
         "best": _trial_document(result.best) if result.best else None,
-        "front": [_trial_document(trial) for trial in result.front],
+        "front": [_trial_document(trial) | _measured_document(result, trial) for trial in result.front],
+        "measured_on": result.measured.device if result.measured else None,
         "finals": [
             {**asdict(final), "architecture": str(final.architecture), "accuracy": final.accuracy}
             for final in result.finals
         ],
         "comparisons": [_comparison_document(comparison) for comparison in result.comparisons],
         "notes": list(result.notes),
+    }
+
+
+def _measured_document(result: SearchResult, trial: Trial) -> dict[str, Any]:
+    """What the device said in the end of a network whose latency was predicted."""
+    name = trial.architecture.id
+    latency = result.measured.latencies.get(name) if result.measured else None
+    if result.measured is None or latency is None:
+        return {}
+    return {
+        "measured_ms": latency.latency_ms,
+        "measured_ci_ms": [latency.low_ms, latency.high_ms],
+        "difference": result.measured.difference(trial),
+        "dropped": result.measured.dropped.get(name),
     }
 
 

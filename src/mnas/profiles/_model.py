@@ -26,7 +26,8 @@ from mnas.profiles._parts import Part
 Array = NDArray[np.float64]
 
 _VECTOR = 16  # channels are computed by so many or by half as many at a time: 8 of 16 cost as much as 16
-_SHRINKAGE = 0.03  # how much a coefficient of one kind of part is held back in favour of those that all kinds share
+_SHRINKAGE = 1.0  # how much a coefficient of one kind of part is held back in favour of those that all kinds share
+_SHRINKAGE_LIKE = 3.0  # ... and a coefficient of one family in favour of scaling another device's costs as a whole
 _DRIFT_SECONDS = 20.0  # in which a drift of the device is forgotten to 1 / e
 _LEARN_FROM = 250  # observations from which the hyperparameters are learnt; all of them set the corrections
 
@@ -51,8 +52,8 @@ class CostModel:
     """Fitted by `CostModel(observations)`; then `costs(parts)` gives milliseconds.
 
     Hyperparameters are learnt from the observations, by their posterior mode around usual values. `like` is the
-    model of another device: its costs, scaled as a whole and by family of part, then stand in place of the physical
-    terms, so that few observations do.
+    model of another device: its costs, scaled as a whole and by family of part, then stand in place of what each kind
+    of part has for itself, so that few observations do.
     """
 
     def __init__(self, observations: Sequence[Observation], like: CostModel | None = None) -> None:
@@ -109,14 +110,15 @@ class CostModel:
 
     def _fit_terms(self, counts: Array, y: Array) -> None:
         """Coefficients of the terms, by least squares of relative errors without negative ones."""
-        named = (terms(part) if self._like is None else _scaled_terms(part, 1.0) for part in self._parts)
+        named = (terms(part) if self._like is None else _terms_like(part, 1.0) for part in self._parts)
         self._columns = sorted({name for found in named for name in found})
         weights = 1 / np.sqrt(self._same.sum(axis=1))  # a network that was measured often counts once
         design = (counts @ self._table(self._parts)) * (weights / y)[:, None]
         scale = np.sqrt((design**2).sum(axis=0))
         scale[scale == 0] = 1.0
         shared = np.array([name.startswith("any") for name in self._columns])
-        held = np.diag(np.where(shared, 1e-4, _SHRINKAGE)) * math.sqrt(len(y))
+        shrinkage = _SHRINKAGE if self._like is None else _SHRINKAGE_LIKE
+        held = np.diag(np.where(shared, 1e-4, shrinkage)) / math.sqrt(len(y))
         stacked = np.vstack([design / scale, held])
         found, _ = nnls(stacked, np.concatenate([weights, np.zeros(len(held))]))
         self._coefficients = found / scale
@@ -130,7 +132,7 @@ class CostModel:
         if self._like is None:
             return _table([terms(part) for part in parts], self._columns)
         costs = self._like.costs(parts).tolist()
-        return _table([_scaled_terms(*pair) for pair in zip(parts, costs, strict=True)], self._columns)
+        return _table([_terms_like(*pair) for pair in zip(parts, costs, strict=True)], self._columns)
 
     def _scales(self, parts: Sequence[Part]) -> Array:
         """What a correction of 1 adds: the part's cost by its terms, for companions too."""
@@ -163,21 +165,19 @@ class CostModel:
             mine = csr_array(shares[:, known])
             parts = _at(self._parts, known)
             found += mine @ (mine @ _kernel(log, parts, parts)).T
-        return found
+        return np.asarray(found)
 
 
 @cache
 def terms(part: Part) -> dict[str, float]:
     """The physical terms of a part's cost, those that all kinds share ("any ...") and its own."""
     if part.is_cold:
-        sizes = {"weights": part.weights, "moved": part.traffic}
-        return {f"any cold {name}": value for name, value in sizes.items()} | {
-            f"cold {part.family} moved": float(part.traffic)
-        }
+        weights, moved = float(part.weights), float(part.traffic)
+        return {"any cold weights": weights, "any cold moved": moved, f"cold {part.family} moved": moved}
     if part.kind == "network":
         return {"network": 1.0}
     depthwise = part.family == "depthwise"
-    sizes = {"call": 1.0, "moved": part.traffic, "written": part.outputs * part.out_pixels}
+    sizes: dict[str, float] = {"call": 1.0, "moved": part.traffic, "written": part.outputs * part.out_pixels}
     if part.weights:
         per_output = part.madds / part.outputs
         for vector in (_VECTOR // 2, _VECTOR):
@@ -190,9 +190,10 @@ def terms(part: Part) -> dict[str, float]:
     }
 
 
-def _scaled_terms(part: Part, cost: float) -> dict[str, float]:
-    """What stands in place of the physical terms where a part's cost on another device is known."""
-    return {"any cost": cost, f"{part.family} cost": cost}
+def _terms_like(part: Part, cost: float) -> dict[str, float]:
+    """The terms where a part's cost on another device is known; of the physical ones those that all kinds share."""
+    shared = {name: value for name, value in terms(part).items() if name.startswith(("any", "network"))}
+    return shared | {"any cost": cost, f"{part.family} cost": cost}
 
 
 def _table(rows: Sequence[Mapping[str, float]], columns: Sequence[str]) -> Array:
@@ -248,5 +249,3 @@ def _kernel(log: Array, ones: Array, others: Array) -> Array:
 
 def _up(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
-
-

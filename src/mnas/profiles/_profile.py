@@ -37,7 +37,7 @@ class Check:
 
 @dataclass(frozen=True)
 class ProfileError:
-    """How far predictions were from measurements of networks that the profile had not seen. Fractions, not percent."""
+    """How far predictions were from measurements of networks that the profile had not seen; fractions."""
 
     networks: int
     mean: float  # relative, without sign
@@ -168,8 +168,8 @@ class Profile:
     def _uncovered(self, architecture: Architecture) -> MeasurementError:
         missing = self.missing(architecture)
         return MeasurementError(
-            f"the profile was made for space {self.space.get('name')!r} and does not cover {len(missing)} layer shapes "
-            f"of this network: {'; '.join(missing[:3])}. Measure it on the device itself"
+            f"the profile was made for space {self.space.get('name')!r} and does not cover {len(missing)} layer "
+            f"shapes of this network: {'; '.join(missing[:3])}. Measure it on the device itself"
         )
 
 
@@ -202,7 +202,7 @@ def read_profile(path: Path) -> Profile:
             f"the profile {path} has format {document.get('format')}; this mnas reads format {FORMAT_VERSION}. "
             f"Use the version of mnas that wrote it, or {_AGAIN}"
         )
-    content = document.get("profile")
+    content: Any = document.get("profile")
     if _digest(content) != document.get("sha256"):
         raise StopError(f"the profile {path} is damaged (its checksum differs): {_AGAIN}")
     try:
