@@ -101,11 +101,9 @@ def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
         return
     out = _out()
     out.print(profile.device, markup=False)
-    out.print(
-        f"{sum(counts.values())} measurements in {profile.measured['seconds']:.0f} s: "
-        f"{counts.get('layer', 0)} layers, {counts.get('network', 0)} networks, {counts.get('check', 0)} to check with, {counts.get('gauge', 0)} of "
-        f"the gauge; it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}"
-    )
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    out.print(f"{sum(counts.values())} measurements ({kinds}) in {profile.measured['seconds']:.0f} s")
+    out.print(f"it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}")
     out.print(str(profile.error))
     out.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
 
