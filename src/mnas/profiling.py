@@ -107,12 +107,15 @@ class _Profiling:
     checked: list[tuple[Architecture, Latency]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # why a network or layer could not be measured
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by what it was for
-    seen: set[str] = field(default_factory=set)  # ids of what was measured or is to be
+    seen: set[str] = field(default_factory=set)  # ids of what was measured, and of what is to check with
 
     def run(self, settings: Mapping[str, Any]) -> Profile:
         created = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         self.began, self.gauge = time.monotonic(), self._gauge()
-        self.checks = [self._fresh_network() for _ in range(CHECKS)]
+        self.seen.add(self.gauge.id)
+        # Of a tiny space most networks are to be learnt from.
+        self.checks = self._fresh_networks(min(CHECKS, max(FEWEST_CHECKS, self.space.size() // 8)))
+        self.seen.update(network.id for network in self.checks)
         self._measure("gauge", self.gauge)
         model: CostModel | None = None
         start = self._used()  # a device's first measurement may take long
@@ -152,7 +155,7 @@ class _Profiling:
     def _next(self, model: CostModel | None, share: float) -> dict[str, list[Architecture]]:
         """What to measure until this share of the time is used, the most telling first."""
         layers = [layer_alone(shape, self.gauge) for shape in self._fresh_layers(_CANDIDATES["layer"])]
-        networks = [self._fresh_network() for _ in range(_CANDIDATES["network"])]
+        networks = self._fresh_networks(_CANDIDATES["network"])
         if model is not None:
             left_s = max(0.0, share * self.limit_s - (time.monotonic() - self.began)) * 1.5  # rather some too many
             chosen = choose(
@@ -198,14 +201,16 @@ class _Profiling:
         some = [self.space.decode(self.space.sample(self.generator)) for _ in range(15)]
         return sorted(some, key=count_madds)[len(some) // 2]
 
-    def _fresh_network(self) -> Architecture:
-        """A random network that is not measured yet; in a tiny space one that is."""
-        for _ in range(50):
+    def _fresh_networks(self, count: int) -> list[Architecture]:
+        """Random networks that are neither measured yet nor to check with; fewer where the space has no more."""
+        found: dict[str, Architecture] = {}
+        for _ in range(20 * count):
             network = self.space.decode(self.space.sample(self.generator))
             if network.id not in self.seen:
+                found[network.id] = network
+            if len(found) == count:
                 break
-        self.seen.add(network.id)
-        return network
+        return list(found.values())
 
     def _fresh_layers(self, count: int) -> list[LayerShape]:
         """Layers as often as random networks have them, each once, without those that were measured alone."""
