@@ -70,6 +70,8 @@ def compare_with_references(
         [_member(name, space) for name in names], lambda network: _measured(network, evaluator, watch), surrogate
     )
     trials = [t for t in result.trials if t.state is TrialState.COMPLETE and not t.cached]
+    if result.measured:
+        trials = [t for t in trials if t.architecture.id not in result.measured.dropped]
     measured = {t.architecture.id: t.measurement.latency for t in trials}
     found = _candidates([(f"trial {t.number}", t.architecture) for t in trials], lambda a: measured[a.id], surrogate)
     # What lies far from the data is not claimed: there the predictions are guesses.

@@ -137,10 +137,11 @@ def _best_of(result: SearchResult, top: int) -> list[Entry]:
 
 def _references(result: SearchResult, settings: FinalSettings, evaluator: Evaluator) -> Iterator[Entry]:
     space, best = evaluator.space, result.best
-    if not isinstance(space, BlockSpace) or best is None or best.latency_ms is None:
+    if not isinstance(space, BlockSpace) or best is None:
         return
+    target_ms = evaluator.measure(best.architecture).latency_ms  # stored; where the search predicted, measured since
     for name in settings.references:
-        width = _width_for(name, space, best.latency_ms, evaluator)
+        width = _width_for(name, space, target_ms, evaluator)
         yield Entry(f"{name} x{width:g}", reference_architecture(name, width=width, like=space), is_reference=True)
 
 

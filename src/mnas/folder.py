@@ -24,7 +24,8 @@ from mnas.devices import DeviceInfo
 from mnas.errors import SettingsError, StorageError
 from mnas.final import load_finals
 from mnas.loop import Progress, progress
-from mnas.result import SearchResult
+from mnas.measured_front import load_measured_front
+from mnas.result import MeasuredFront, SearchResult
 from mnas.storage import RunStorage
 from mnas.trial import Trial
 
@@ -45,6 +46,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
     settings = _read_run_toml(folder)
     device = storage.meta("device") or ""
     reach = storage.meta("reach_ms") or (0.0, 0.0)
+    measured, trials = load_measured_front(storage), storage.trials()
     return SearchResult(
         name=settings.get("name", folder.name),
         folder=folder,
@@ -52,13 +54,18 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
         objective=storage.meta("objective") or {},
         device=device,
         task=storage.meta("identity").get("accuracy", ""),
-        trials=tuple(_on_device(trial, device, storage) for trial in storage.trials()),
+        trials=tuple(_on_device(trial, device, storage) for trial in trials),
         finals=load_finals(storage),
         comparisons=load_comparisons(storage),
         reach_ms=(reach[0], reach[1]),
         seconds=storage.meta("seconds") or 0.0,
         settings=settings,
-        notes=(*_note_disturbed(storage.trials()), *_notes_of_devices(storage.trials())),
+        notes=(
+            *_note_disturbed(trials),
+            *_notes_of_devices(trials),
+            *_measured_notes(measured, device, trials),
+        ),
+        measured=measured,
     )
 
 
@@ -150,6 +157,25 @@ def _commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def _measured_notes(measured: MeasuredFront | None, device: str, trials: Sequence[Trial]) -> tuple[str, ...]:
+    """What the measured front has to say: another device than the profile's, and what was dropped."""
+    if measured is None:
+        return ()
+    numbers = {trial.architecture.id: trial.number for trial in reversed(trials)}
+    notes = [
+        f"trial {numbers[name]} was dropped from the front: {why}"
+        for name, why in measured.dropped.items()
+        if name in numbers
+    ]
+    if not device.endswith(f" of {measured.device}"):
+        notes.insert(
+            0,
+            f"latencies were predicted by: {device}, and the front was measured on another device or version: "
+            f"{measured.device}",
+        )
+    return tuple(notes)
 
 
 def _on_device(trial: Trial, device: str, storage: RunStorage) -> Trial:

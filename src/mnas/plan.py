@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy, is_st
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
-from mnas.errors import SettingsError, did_you_mean
+from mnas.errors import DeviceError, SettingsError, did_you_mean
 from mnas.executors import Executor, InProcessExecutor
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
@@ -42,6 +43,7 @@ class Plan:
     controller: Callable[[Objective, Sequence[Trial]], Controller]
     warm_start: Path | None  # a run whose trials the controller is given before the first ask
     device: Device
+    front_device: Callable[[], Device] | None  # that the front is measured on in the end, where `device` predicts
     estimator: AccuracyEstimator
     target_ms: float | None
     caps: Caps
@@ -70,7 +72,9 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     given = dict(given or {})
     dataset = given.get("dataset") or _dataset(settings)
     space: SearchSpace = given.get("space") or _space(settings, dataset)
-    device = given.get("device") or registry.make("device", settings.device.name, settings.device.options)
+    device = given.get("device") or registry.make(
+        "device", settings.device.name, settings.device.options, space=space
+    )
     estimator = given.get("accuracy") or _estimator(settings, dataset)
     ready: Objective | None = given.get("objective")
     target_ms = ready.target_ms if ready else settings.objective.target_ms
@@ -97,6 +101,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         controller=controller,
         warm_start=_warm_start(settings),
         device=device,
+        front_device=_front_device(device),
         estimator=estimator,
         target_ms=target_ms,
         caps=ready.caps if ready else settings.objective.caps,
@@ -127,6 +132,31 @@ def describe_objective(objective: Objective) -> dict[str, Any]:
 
 def _without(keys: tuple[str, ...], described: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in described.items() if key not in keys}
+
+
+def space_of(settings: Settings) -> SearchSpace:
+    """The space that a search with these settings would search.
+
+    Raises:
+        SettingsError: a name, key or value that is unknown or impossible.
+    """
+    return _space(settings, _dataset(settings))
+
+
+def _front_device(device: Device) -> Callable[[], Device] | None:
+    """Makes what a device that predicts names as the one to measure on; its settings are refused now."""
+    table: Mapping[str, Any] | None = getattr(device, "measure_on", None)
+    if table is None:
+        return None
+    name, options = table["name"], {key: value for key, value in table.items() if key != "name"}
+
+    def make() -> Device:
+        made: Device = registry.make("device", name, options)
+        return made
+
+    with suppress(DeviceError):  # it may come back until it is needed
+        make()
+    return make
 
 
 def _dataset(settings: Settings) -> Any:

@@ -43,6 +43,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "ssh": "mnas.devices:SshDevice",
         "adb": "mnas.devices:AndroidDevice",
         "simulated": "mnas.devices:SimulatedDevice",
+        "profile": "mnas.devices:ProfileDevice",
         "accel-nasbench": "mnas.devices:SurrogateDevice",
         "worst-of": "mnas.devices:WorstOf",
         "pool": "mnas.devices:Pool",

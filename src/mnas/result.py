@@ -116,6 +116,22 @@ def _is_faster(one: Rated, other: Rated) -> bool:
 
 
 @dataclass(frozen=True)
+class MeasuredFront:
+    """What the device itself said in the end, where a search went by predicted latencies."""
+
+    device: str  # its fingerprint
+    latencies: Mapping[str, Latency]  # by the network's id
+    dropped: Mapping[str, str]  # ids of networks that left the front, and why
+
+    def difference(self, trial: Trial) -> float | None:
+        """How much more than predicted was measured, relative; None for what was not measured."""
+        latency = self.latencies.get(trial.architecture.id)
+        if latency is None or trial.latency_ms is None:
+            return None
+        return latency.latency_ms / trial.latency_ms - 1
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The trials of a search, their front and their best, and where everything lies.
 
@@ -136,16 +152,17 @@ class SearchResult:
     seconds: float = 0.0  # of the search itself, final training apart
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    measured: MeasuredFront | None = None  # where `device` predicts: the front, measured in the end
 
     @cached_property
     def front(self) -> list[Trial]:
         """The Pareto-optimal trials, by rising latency."""
-        return pareto_front(trial for trial in self.trials if _measured_on(trial, self.device))
+        return pareto_front(trial for trial in self.trials if self._stands(trial))
 
     @cached_property
     def best(self) -> Trial | None:
         """The trial of the highest reward; None when none was completed."""
-        complete = [t for t in self.trials if t.state is TrialState.COMPLETE and _measured_on(t, self.device)]
+        complete = [t for t in self.trials if t.state is TrialState.COMPLETE and self._stands(t)]
         return max(complete, key=lambda trial: (trial.reward, -trial.number), default=None)
 
     @cached_property
@@ -153,12 +170,14 @@ class SearchResult:
         """How many trials ended how."""
         return Counts.of(list(self.trials))
 
+    def _stands(self, trial: Trial) -> bool:
+        """Whether its latency is of this device, and the measured front did not drop it."""
+        latency = trial.measurement.latency
+        is_dropped = self.measured is not None and trial.architecture.id in self.measured.dropped
+        return latency is not None and latency.device == self.device and not is_dropped
+
 
 def part_names(trials: Iterable[Trial]) -> tuple[str, ...]:
     """The devices of which these trials' latencies are the worst, by name; none where one device measured."""
     latencies = (trial.measurement.latency for trial in trials)
     return tuple(dict.fromkeys(name for latency in latencies if latency for name in latency.parts))
-
-
-def _measured_on(trial: Trial, device: str) -> bool:
-    return trial.measurement.latency is not None and trial.measurement.latency.device == device

@@ -1,6 +1,7 @@
 """A run, from its settings to its report: what `mnas search` and `mnas resume` do.
 
-plan -> run folder -> what the space can reach -> the loop -> the final comparison -> report
+plan -> run folder -> what the space can reach -> the loop -> a predicted front measured -> the final comparison
+-> report
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mnas.executors import Executor
 from mnas.final import FinalTask, compare
 from mnas.folder import load_result, stored_settings, versions, write_run_toml
 from mnas.loop import SearchLoop, Watch, progress
+from mnas.measured_front import measure_front
 from mnas.objective import Objective
 from mnas.pareto import pareto_front
 from mnas.plan import Plan, describe_objective, plan_from
@@ -150,7 +152,7 @@ class _Run:
             evaluator = self._search(device_changed)
         finally:  # what was interrupted took its time too
             self._add_seconds(time.monotonic() - began)
-        self._compare(evaluator)
+        self._compare(self._measured(evaluator))
         result = load_result(self.folder, self.storage)
         notes = dict.fromkeys((*self.notes, *result.notes, *self.plan.device.info().notes))  # each once
         result = replace(result, notes=tuple(notes))
@@ -172,6 +174,14 @@ class _Run:
         controller = self.plan.controller(evaluator.objective, warm_start)
         SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
         return evaluator
+
+    def _measured(self, evaluator: Evaluator) -> Evaluator:
+        """Where latencies were predicted: the front measured, and an evaluator that measures."""
+        if self.plan.front_device is None:
+            return evaluator
+        result = load_result(self.folder, self.storage)
+        device, show = self.plan.front_device(), self._phase(result.trials)
+        return measure_front(result, device, self.plan.caps, evaluator, self.storage, show)
 
     def _compare(self, evaluator: Evaluator) -> None:
         """The comparison at the end, of trained accuracies or of predicted ones."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mnas import registry
 from mnas.cli import _display, _names
 from mnas.cli._app import INTERRUPTED, app
 from mnas.config import Part, Settings, load_settings, preset_text
@@ -128,6 +129,37 @@ def devices(
     from mnas.devices import reachable
 
     _display.print_devices(list(reachable(addresses or ())), json)
+
+
+@app.command()
+def profile(
+    out: Annotated[Path, typer.Option(help="The profile to write, such as cpu.profile.")],
+    device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
+    space: Annotated[str, typer.Option(help="A space's name, or a preset or settings file with one.")] = "mnasnet",
+    minutes: Annotated[float, typer.Option(help="Of measuring, at most. Phones want 15.", min=0.01)] = 5.0,
+    measurements: Annotated[int | None, typer.Option(help="Measurements, at most. Default: 1,000.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of the networks and layers that are tried.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Measure a device's latency profile, which predicts the latencies of a space's networks."""
+    from mnas.profiles import write_profile
+    from mnas.profiling import MOST, make_profile
+
+    if out.suffix != ".profile":
+        raise SettingsError(f"--out should end in .profile, by which --device knows profiles; got {out}")
+    if not out.parent.is_dir():
+        raise SettingsError(f"--out {out} should lie in a folder that is there")
+    part = _names.device_part(device, Part(name="cpu"))
+    searched = _names.searched_space(space)
+    measured = registry.make("device", part.name, part.options)
+    try:
+        with _display.phases() as watch:
+            made = make_profile(measured, searched, minutes, measurements or MOST, seed, part.model_dump(), watch)
+    except KeyboardInterrupt:
+        _display.say("\nstopped; nothing is written")
+        raise typer.Exit(INTERRUPTED) from None
+    write_profile(out, made)
+    _display.print_profile(out, made, json)
 
 
 @app.command("list")

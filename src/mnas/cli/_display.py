@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
 from mnas.report import dominance, verdict
-from mnas.result import Comparison, Counts, Rated, SearchResult, part_names
+from mnas.result import Comparison, Counts, MeasuredFront, Rated, SearchResult, part_names
 from mnas.space import (
     Architecture,
     Count,
@@ -35,6 +35,7 @@ from mnas.trial import Trial
 
 if TYPE_CHECKING:
     from mnas.devices import Reachable
+    from mnas.profiles import Profile  # needs numpy and scipy, which take a moment
 
 _err = Console(stderr=True, highlight=False)
 _LINE_SECONDS = 10.0  # between lines where standard error is no terminal
@@ -65,6 +66,48 @@ def live() -> Iterator[Watch]:
             )  # fmt: skip
 
         yield watch
+
+
+@contextlib.contextmanager
+def phases() -> Iterator[Callable[[str], None]]:
+    """What is being done: one line that changes on a terminal, a line now and then elsewhere."""
+    if _err.is_terminal:
+        with _err.status("") as status:
+            yield lambda phase: status.update(phase)
+        return
+    last = [-_LINE_SECONDS]
+
+    def watch(phase: str) -> None:
+        if time.monotonic() - last[0] >= _LINE_SECONDS:
+            last[0] = time.monotonic()
+            say(phase)
+
+    yield watch
+
+
+def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
+    """What a profile knows and how well it predicts."""
+    counts = profile.measured["measurements"]
+    if as_json:
+        _print_json(
+            {
+                "profile": str(path),
+                "version": profile.version,
+                "device": profile.device,
+                "space": profile.space.get("name"),
+                "layer_shapes": len(profile.layers_ms),
+                "error": asdict(profile.error),
+                "measured": dict(profile.measured),
+            }
+        )
+        return
+    out = _out()
+    out.print(profile.device, markup=False)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    out.print(f"{sum(counts.values())} measurements ({kinds}) in {profile.measured['seconds']:.0f} s")
+    out.print(f"it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}")
+    out.print(str(profile.error))
+    out.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
 
 
 def print_result(result: SearchResult, as_json: bool) -> None:
@@ -100,12 +143,15 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
     """Trials as a table, or as a document with `trials` in order of number."""
     if as_json:
         ordered = sorted(trials, key=lambda trial: trial.number)
-        _print_json({"run": str(result.folder), "trials": [_trial_document(trial) for trial in ordered]})
+        documents = [_trial_document(trial) | _measured_document(result, trial) for trial in ordered]
+        _print_json({"run": str(result.folder), "trials": documents})
         return
-    parts = part_names(trials)
+    parts, measured = part_names(trials), result.measured
     has_energy = any(trial.measurement.energy for trial in trials)
-    table = Table("trial", "state", "accuracy %", "latency ms", "95 % interval", *(f"{name} ms" for name in parts),
-                  *(["energy mJ"] if has_energy else []), "reward", "params", "MAdds")  # fmt: skip
+    title = "predicted ms" if measured else "latency ms"
+    compared = ("measured ms", "95 % interval", "difference") if measured else ()
+    more = [*compared, *(f"{name} ms" for name in parts), *(["energy mJ"] if has_energy else [])]
+    table = Table("trial", "state", "accuracy %", title, "95 % interval", *more, "reward", "params", "MAdds")
     for trial in trials:
         latency = trial.measurement.latency
         table.add_row(
@@ -114,6 +160,7 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
             "" if trial.accuracy is None else f"{100 * trial.accuracy:.2f}",
             f"{latency.latency_ms:.4g}" if latency else "",
             f"{latency.low_ms:.4g} - {latency.high_ms:.4g}" if latency else "",
+            *(_measured_cells(measured, trial) if measured else ()),
             *_part_cells(latency, parts),
             *([_energy_cell(trial)] if has_energy else []),
             f"{trial.reward:.4f}",
@@ -299,6 +346,14 @@ def _energy_cell(trial: Trial) -> str:
     return f"{energy.millijoules:.4g}" if energy else ""
 
 
+def _measured_cells(measured: MeasuredFront, trial: Trial) -> tuple[str, str, str]:
+    latency, difference = measured.latencies.get(trial.architecture.id), measured.difference(trial)
+    if latency is None or difference is None:
+        return "", "", ""
+    interval = f"{latency.low_ms:.4g} - {latency.high_ms:.4g}"
+    return f"{latency.latency_ms:.4g}", interval, f"{100 * difference:+.1f} %"
+
+
 def _finals_table(result: SearchResult) -> Table:
     first = result.finals[0]
     title = f"retrained with {len(first.accuracies)} seeds, {first.test_images} test images"
@@ -348,13 +403,28 @@ def _result_document(result: SearchResult) -> dict[str, Any]:
         "counts": asdict(result.counts),
         "seconds": result.seconds,
         "best": _trial_document(result.best) if result.best else None,
-        "front": [_trial_document(trial) for trial in result.front],
+        "front": [_trial_document(trial) | _measured_document(result, trial) for trial in result.front],
+        "measured_on": result.measured.device if result.measured else None,
         "finals": [
             {**asdict(final), "architecture": str(final.architecture), "accuracy": final.accuracy}
             for final in result.finals
         ],
         "comparisons": [_comparison_document(comparison) for comparison in result.comparisons],
         "notes": list(result.notes),
+    }
+
+
+def _measured_document(result: SearchResult, trial: Trial) -> dict[str, Any]:
+    """What the device said in the end of a network whose latency was predicted."""
+    name = trial.architecture.id
+    latency = result.measured.latencies.get(name) if result.measured else None
+    if result.measured is None or latency is None:
+        return {}
+    return {
+        "measured_ms": latency.latency_ms,
+        "measured_ci_ms": [latency.low_ms, latency.high_ms],
+        "difference": result.measured.difference(trial),
+        "dropped": result.measured.dropped.get(name),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.config import Part, preset_names, read_toml
+from mnas.config import Part, load_settings, preset_names, read_toml
 from mnas.devices import Device
 from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names
@@ -41,6 +41,24 @@ def space(name: str) -> SearchSpace | None:
         return None
     found: SearchSpace = registry.make("space", name, {})
     return found
+
+
+def searched_space(name: str) -> SearchSpace:
+    """The space of that name with its defaults, or the one of a preset or settings file.
+
+    Raises:
+        SettingsError: none of these.
+    """
+    found = space(name)
+    if found is not None:
+        return found
+    if name in preset_names() or Path(name).suffix == ".toml":
+        from mnas.plan import space_of
+
+        return space_of(load_settings(name))
+    if name in registry.names("space"):
+        raise SettingsError(f"space {name!r} has to be described: name the settings file that does in place of it")
+    raise did_you_mean("space, preset or settings file", name, [*registry.names("space"), *preset_names()])
 
 
 def measuring_device(name: str, options: Mapping[str, Any]) -> Device:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mnas.devices._adb import PhoneInfo, phones
     from mnas.devices._android import AndroidDevice
     from mnas.devices._local import LocalDevice
+    from mnas.devices._profile import ProfileDevice
     from mnas.devices._reachable import Reachable, reachable
     from mnas.devices._ssh import SshDevice
     from mnas.devices._surrogate import SurrogateDevice
@@ -32,6 +33,7 @@ __all__ = [
     "NvmlMeter",
     "PhoneInfo",
     "Pool",
+    "ProfileDevice",
     "RaplMeter",
     "Reachable",
     "SimulatedDevice",
@@ -53,6 +55,7 @@ _LATE = {
     "AndroidDevice": "mnas.devices._android",
     "LocalDevice": "mnas.devices._local",
     "PhoneInfo": "mnas.devices._adb",
+    "ProfileDevice": "mnas.devices._profile",
     "Reachable": "mnas.devices._reachable",
     "SshDevice": "mnas.devices._ssh",
     "SurrogateDevice": "mnas.devices._surrogate",

@@ -23,7 +23,7 @@ REFERENCE = Architecture.parse(
 )
 EXCESS = 0.05  # how much slower than at its best the reference network may be, on the logarithm ...
 _NOISE, _MOST = 4.0, 0.15  # ... or so many of its own standard deviations, where a runtime is less steady, up to this
-_ENOUGH = 8  # quiet spells that tell these
+_ENOUGH, _REMEMBERED = 8, 200  # quiet spells that tell these, and how many are remembered
 _QUIET = 0.3  # share of the time that others may be at work on a machine that is called quiet
 _BUSY = 0.5  # share from which a machine is called busy
 _PREEMPTED = 0.05  # share that our own cores may be taken away on a quiet machine
@@ -35,14 +35,14 @@ class Gate:
 
     best_ms: float = math.inf
     quiet: list[float] = field(default_factory=list)  # logarithms of the reference network's times on a quiet machine
+    allowed: float = EXCESS
 
     @property
     def is_trusted(self) -> bool:
         """Whether `best_ms` is no greater than on a quiet machine."""
         return bool(self.quiet)
 
-    @property
-    def allowed(self) -> float:
+    def _allowed(self) -> float:
         """How much slower than at its best the reference network may be, on the logarithm.
 
         Some runtimes differ by more from one process to the next than others do under load. What counts are
@@ -59,7 +59,8 @@ class Gate:
         self.best_ms = min(self.best_ms, *spell.gauge_ms)
         conditions = spell.conditions
         if (conditions.neighbours or 0.0) <= _QUIET and (conditions.waited or 0.0) <= _PREEMPTED:
-            self.quiet.append(math.log(max(spell.gauge_ms)))
+            self.quiet = [*self.quiet, math.log(max(spell.gauge_ms))][-_REMEMBERED:]
+            self.allowed = self._allowed()
         return spell
 
     def excess(self, spell: Spell) -> float:

@@ -188,6 +188,10 @@ class BlockSpace(SearchSpace):
         """
         return self._count_words(frozenset({(0, ())}), self._frame_stem().filters)
 
+    def block_layers(self, index: int, in_filters: int) -> tuple[tuple[Layer, ...], ...]:
+        """Every sequence of layers that block `index` (from 0) can be behind so many channels."""
+        return tuple(self._words(index, in_filters))
+
     def _frame(self, blocks: tuple[Block, ...]) -> Architecture:
         return Architecture(blocks, self._frame_stem(), self.head, self.resolution, self.input_channels)
 
