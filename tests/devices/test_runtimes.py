@@ -72,12 +72,19 @@ def test_outputs_of_slow_converters_are_torchs_too(name, precision, capfd, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_random_members_pass_in_int8_and_wrong_networks_do_not(name):
-    """20 members of `mnasnet`: neither another seed's weights pass nor the head's channels in reverse order."""
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("onnxruntime", 2),
+        pytest.param("onnxruntime", 20, marks=pytest.mark.slow),
+        pytest.param("openvino", 20, marks=pytest.mark.slow),
+    ],
+)
+def test_random_members_pass_in_int8_and_wrong_networks_do_not(name, members):
+    """Of `mnasnet`: neither another seed's weights pass nor the head's channels in reverse order."""
     runtime = available(name, "int8")
     space, generator = mnasnet_space(width=0.35, resolution=64, classes=100), random.Random(3)
-    for number in range(20):
+    for number in range(members):
         architecture = space.decode(space.sample(generator))
         candidate = Candidate.convert(architecture, runtime)
         assert outcome(runtime, candidate) <= runtime.tolerance
