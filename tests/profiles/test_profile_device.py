@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_predictions_are_near_and_within_the_stated_interval(space, profile_file
         assert latency.statistic == "profile"
     inside = [device.measure(m).low_ms < SimulatedDevice().measure(m).latency_ms < device.measure(m).high_ms
               for m in members(space, 100)]  # fmt: skip
-    # Of 100 at 95 %. The width itself comes from twenty networks: six seeds gave 83 to 99.
+    # Of 100 at 95 %. The width itself comes from twenty networks: one seed gave 83.
     assert sum(inside) >= 75
 
 
@@ -82,15 +83,14 @@ def test_another_activation_is_not_covered(space, profile_file):
 
 def test_a_space_that_is_not_covered_is_refused_before_the_search(simulate, profile_file):
     wanted = {"device": {"name": "profile", "file": str(profile_file())}, "space": small_space(resolution=32)}
-    with pytest.raises(
-        SettingsError, match=r"does not cover \d+ layer shapes of space 'blocks', such as: r32_i3 stem"
-    ):
+    with pytest.raises(SettingsError, match=r"does not cover \d+ layer shapes of space 'blocks', such as: r32_i3"):
         simulate(**wanted)
 
 
 def test_a_space_of_covered_shapes_may_be_searched(profile_file):
-    part = small_space()
-    fewer = part.__class__(**{**part.__dict__, "name": "fewer", "blocks": (*part.blocks[:2], part.blocks[2])})
+    whole = small_space()
+    blocks = tuple(replace(block, ops=("sepconv",), kernels=(5,)) for block in whole.blocks)
+    fewer = replace(whole, name="fewer", blocks=blocks)
     ProfileDevice(str(profile_file()), space=fewer)
 
 

@@ -96,10 +96,6 @@ def test_a_measurement_more_of_the_same_network_brings_the_prediction_to_it(spac
     made_of = network_parts(network, alone)
     others = observed(members(space, 20, seed=0))
     target = 1.3 * float(CostModel(others).predict([made_of])[0])
-    gaps = [
-        abs(
-            float(CostModel([*others, *[Observation(made_of, target, alone)] * times]).predict([made_of])[0]) - target
-        )
-        for times in (1, 8)
-    ]
+    more = [[Observation(made_of, target, alone)] * times for times in (1, 8)]
+    gaps = [abs(float(CostModel([*others, *some]).predict([made_of])[0]) - target) for some in more]
     assert gaps[1] < gaps[0] < 0.3 * target
