@@ -112,7 +112,7 @@ def options(kind: Kind, name: str) -> dict[str, inspect.Parameter]:
 def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> Any:
     """The part of that name with these settings; of what is `offered` it gets what it asks for by name.
 
-    Where a device takes devices, a table with a name, or a list of them, is made into these first.
+    Where a device takes a list of devices, tables with a name are made into these first.
 
     Raises:
         SettingsError: unknown name or key, or a value that the part refuses.
@@ -142,7 +142,11 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
 
 
 def _with_devices(value: Any) -> Any:
-    """A device in place of each table that has a name."""
-    if isinstance(value, Mapping) and "name" in value:
-        return make("device", value["name"], {key: item for key, item in value.items() if key != "name"})
-    return [_with_devices(item) for item in value] if isinstance(value, (list, tuple)) else value
+    """A device in place of each table in a list that has a name."""
+    return [_device(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _device(item: Any) -> Any:
+    if not isinstance(item, Mapping) or "name" not in item:
+        return item
+    return make("device", item["name"], {key: value for key, value in item.items() if key != "name"})

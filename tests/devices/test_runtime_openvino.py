@@ -35,4 +35,4 @@ def test_half_precision_in_place_of_fp32_is_noticed():
     model = core.read_model(io.BytesIO(OpenVinoRuntime().convert(build_model(NETWORK, seed=0).eval())))
     with pytest.raises(MeasurementError, match=r"fp32 was asked for, but .* layers run in bf16"):
         _check_precision(core.compile_model(model, "CPU", {}), "fp32")
-    _check_precision(core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
+    _check_precision(core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), "fp32")

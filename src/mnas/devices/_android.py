@@ -17,6 +17,7 @@ from typing import Any
 from mnas.devices._adb import AdbPhone, PhoneTimeoutError
 from mnas.devices._candidate import Candidate
 from mnas.devices._contract import DeviceInfo
+from mnas.devices._conversions import Conversions
 from mnas.devices._interval import Interval
 from mnas.devices._phone_state import (
     PhoneState,
@@ -79,6 +80,7 @@ class AndroidDevice:
     ) -> None:
         self.serial = address
         self.runtime = find_runtime(runtime, precision) if isinstance(runtime, str) else runtime
+        self.conversions = Conversions(self.runtime)
         self.tool = _tool(self.runtime)
         check_installed(self.runtime, runs_here=False)
         self.tool_path = _tool_path(tool, self.tool)
@@ -128,7 +130,7 @@ class AndroidDevice:
             SettingsError: the tool does not start or prints what is not known of it.
         """
         session = self._connected()  # first: it takes less time than a conversion
-        candidate = Candidate.convert(architecture, self.runtime)
+        candidate = self.conversions.candidate(architecture)
         try:
             return self._measured(session, candidate)
         except DeviceError:
@@ -137,6 +139,7 @@ class AndroidDevice:
 
     def close(self) -> None:
         """Removes what was put on the phone, if it can still be reached. The next measurement puts it there again."""
+        self.conversions.close()
         self._session = None
         if self._end is not None:
             self._end()
@@ -213,6 +216,7 @@ class AndroidDevice:
         shape = candidate.expected.shape
         values = session.tensors.decode(output, candidate.expected.size)
         difference = candidate.check(values.tobytes(), shape, self.runtime.tolerance)
+        self.conversions.keep(candidate)
         why = f"{self.tool.name} wrote them on the phone after its runs; they equal torch's within the tolerance"
         return {"outputs_checked": True, "outputs_checked_why": why, "output_difference": difference}
 
