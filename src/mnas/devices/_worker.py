@@ -37,6 +37,9 @@ def main() -> None:
     except EOFError:
         return
     _die_with(settings["parent"])
+    # Before the server has its core and its priority, which threads inherit: what ends the process in the middle of
+    # a spell must not wait for the spell's core.
+    messages = _messages(requests)
     try:
         server = _Server(settings["runtime"], settings["precision"], settings["threads"])
         send(answers, server.hello())
@@ -46,7 +49,7 @@ def main() -> None:
     except ValueError as error:
         send(answers, {"error": str(error)})
         return
-    for header, parts in _messages(requests):
+    for header, parts in messages:
         try:
             reply = server.answer(header, parts)
         except Exception as error:  # whatever a runtime raises for this network; the next may do
@@ -115,7 +118,7 @@ def _private_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 def _messages(requests: IO[bytes]) -> Iterator[_Message]:
     """Messages as they come. The process ends with the pipe, in the middle of a measurement too."""
-    waiting: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[_Message] = queue.SimpleQueue()  # read ahead by a thread that starts now
 
     def read() -> None:
         try:
@@ -125,8 +128,7 @@ def _messages(requests: IO[bytes]) -> Iterator[_Message]:
             os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
-    while True:
-        yield waiting.get()
+    return iter(waiting.get, None)
 
 
 def _die_with(parent: int | None) -> None:
