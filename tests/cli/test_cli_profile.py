@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_profile_is_made_measured_with_and_searched_with(folder):
     file = folder / "simulated.profile"
     options = ("--device", "simulated", "--space", folder / "space.toml", "--measurements", 60, "--out", file)

@@ -44,6 +44,7 @@ def board(sshd: server.Sshd, **settings) -> SshDevice:
     return device
 
 
+@pytest.mark.slow  # each test makes a connection of its own
 class TestSshConforms(DeviceConformance):
     @pytest.fixture(autouse=True)
     def _server(self, sshd):

@@ -36,6 +36,7 @@ def test_it_keeps_to_the_time(space):
     assert profile.measured["seconds"] < 40  # 3 s of measuring, and the fits on a busy machine
 
 
+@pytest.mark.slow
 def test_the_same_seed_measures_the_same_layers_first(space):
     devices = [Fickle(), Fickle()]
     for device in devices:
@@ -79,6 +80,7 @@ def test_a_device_that_can_do_nothing_stops_it(space):
         make_profile(Fickle(lambda architecture, count: MeasurementError("it is broken")), space, most=60)
 
 
+@pytest.mark.slow
 def test_a_device_that_comes_back_costs_nothing_but_waiting(space, monkeypatch):
     monkeypatch.setattr("mnas.profiling._WAITS", (0.0, 0.0))
     device = Fickle(lambda architecture, count: DeviceError("cable") if count in (7, 8) else None)
