@@ -50,7 +50,7 @@ def measure_once(network: str, patience_s: float) -> dict[str, Row]:
 
 def _ours(architecture: Architecture, patience_s: float) -> Row:
     began = time.perf_counter()
-    with LocalDevice(processes=5, patience_s=patience_s) as device:
+    with LocalDevice(processes=10, patience_s=patience_s) as device:
         try:
             latency = device.measure(architecture)
         except DeviceError as error:

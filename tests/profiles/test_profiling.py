@@ -112,7 +112,7 @@ def test_a_space_with_few_networks_has_a_profile_too(tiny_space):
 def test_this_machine_is_predicted_better_than_by_guessing(space):
     """A guess of one latency for all is some 40 % off; half of that even on a busy machine."""
     with LocalDevice(drift=0.05) as device:
-        profile = make_profile(device, space, minutes=0.5)
+        profile = make_profile(device, space, minutes=1.5)
     assert isinstance(device.info(), DeviceInfo)
     assert profile.device == device.info().fingerprint
     assert profile.error.mean < 0.2
