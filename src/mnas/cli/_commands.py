@@ -102,7 +102,8 @@ def measure(
     int8: Int8 = False,
     threads: Annotated[int | None, typer.Option(help="Threads. Default: one, as in the paper.", min=1)] = None,
     processes: Annotated[
-        int | None, typer.Option(help="Fresh processes to time in, at least. Default: ten, on devices that have them.", min=1)
+        int | None,
+        typer.Option(help="Fresh processes to time in, at least. Default: ten, on devices that have them.", min=1),
     ] = None,
     energy: Annotated[
         bool, typer.Option("--energy", help="Also the energy of one inference, on a device with a meter.")
