@@ -97,8 +97,8 @@ class TestTorchConforms(DeviceConformance):
 def test_several_processes_give_an_interval_over_their_estimates():
     latency = quick(LocalDevice(processes=3)).measure(SMALL)
     estimates = latency.environment["spell_latency_ms"]
-    assert len(set(estimates)) == len(latency.environment["load_seconds"]) == 3
-    assert min(estimates) <= latency.latency_ms <= max(estimates)
+    assert len(estimates) == len(latency.environment["load_seconds"]) == 3
+    assert 0.999 * min(estimates) <= latency.latency_ms <= 1.001 * max(estimates)
     assert latency.low_ms < latency.latency_ms < latency.high_ms
     assert sum(latency.environment["blocks"]) == len(latency.samples_ms)
 
