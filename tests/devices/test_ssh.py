@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import sshd_server as server
 
-from mnas.devices import SshDevice
+from mnas.devices import SshDevice, TriesOut
 from mnas.devices._agent import agent
 from mnas.devices._measuring import Patience
 from mnas.devices._timing import TimingPlan
 from mnas.devices._wheels import download_command, misfit
+from mnas.devices.runtimes import OnnxRuntime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.space import Architecture
 from mnas.testing import DeviceConformance
@@ -84,6 +85,15 @@ def test_the_same_machine_has_the_same_fingerprint_near_and_far(sshd):
 
     with board(sshd) as far, LocalDevice() as near:
         assert far.info().fingerprint == near.info().fingerprint
+
+
+def test_operations_can_be_tried_on_the_board_before_a_search(sshd, monkeypatch):
+    with board(sshd) as device:
+        assert isinstance(device, TriesOut)
+        device.try_out(SMALL)
+        monkeypatch.setattr(OnnxRuntime, "convert", lambda self, network: b"not a model")
+        with pytest.raises(MeasurementError, match="does not run: InvalidProtobuf"):
+            device.try_out(SMALL.replace(resolution=48))
 
 
 def test_a_connection_that_is_cut_in_the_middle_is_a_device_error_and_the_next_one_works(sshd):

@@ -78,18 +78,14 @@ class Gate:
         excess = self.excess(spell)
         if excess > self.allowed:
             slower = f"the reference network ran {100 * math.expm1(excess):.0f} % slower than at its best"
-            return "; ".join([slower, *_signs(spell)] if _signs(spell) else [slower, "its cause cannot be seen"])
+            return "; ".join([slower, *(list(_signs(spell)) or ["its cause cannot be seen"])])
         seen = spell.conditions
         if not self.is_trusted and ((seen.neighbours or 0.0) > _BUSY or (seen.waited or 0.0) > _QUIET):
             return "; ".join(_signs(spell))
         return None
 
 
-def _signs(spell: Spell) -> list[str]:
-    return list(_explain(spell))
-
-
-def _explain(spell: Spell) -> Iterator[str]:
+def _signs(spell: Spell) -> Iterator[str]:
     """What can be seen on the machine that makes networks slow."""
     seen = spell.conditions
     if (seen.waited or 0.0) > _PREEMPTED:

@@ -156,9 +156,12 @@ class Measuring:
         self._load(self._running_child(), "network", candidate, TimingPlan(warm_up_ms=0, max_warm_up_ms=0))
 
     def close(self) -> None:
-        """Ends the process that stays, if there is one. The next measurement starts another."""
+        """Ends the processes that stay, if there are any. The next measurement starts others."""
         self.conversions.close()
         self._in_fp32.close()
+        self._end_child()
+
+    def _end_child(self) -> None:
         if self._child is not None:
             self._child.close()
             self._child = None
@@ -276,7 +279,7 @@ class Measuring:
 
     def _running_child(self) -> Child:
         if self._child is None or not self._child.answers():
-            self.close()
+            self._end_child()  # it alone: a process that converts may take half a minute to start again
             self._child = self._start()
         return self._child
 

@@ -19,7 +19,7 @@ from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices._pipe import GoneError, Pipe
 from mnas.devices._wheels import download_command, misfit
 from mnas.devices._wire import Header
-from mnas.devices.runtimes import find_runtime
+from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import DeviceError, SettingsError
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -76,6 +76,7 @@ class SshDevice:
         if threads < 1:
             raise SettingsError(f"threads should be at least 1, got {threads}")
         found = find_runtime(runtime, precision)
+        check_installed(found, runs_here=False)
         self.address = address
         self._board = _Board(
             address, python, Path(wheels) if wheels else None, Path(ssh_config) if ssh_config else None,
@@ -118,6 +119,14 @@ class SshDevice:
             MeasurementError, DeviceError: as `measure`.
         """
         return self.measuring.measure_together(architectures, processes)
+
+    def try_out(self, architecture: Architecture) -> None:
+        """Converts it, runs it once on the board and compares the outputs.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`.
+        """
+        self.measuring.try_out(architecture)
 
     def close(self) -> None:
         """Removes everything from the board and ends the connection. The next measurement makes another."""

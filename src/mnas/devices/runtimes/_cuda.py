@@ -13,6 +13,7 @@ import numpy as np
 
 from mnas.devices.runtimes._contract import Array, Precision, Session
 from mnas.devices.runtimes._onnxruntime import onnx_file
+from mnas.devices.runtimes._torch import torch_file
 from mnas.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -33,12 +34,8 @@ class TorchCudaRuntime:
     tolerance = 1e-4
 
     def convert(self, network: Network) -> bytes:
-        """The pickled module. Only ever read by a process that this one started."""
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save(network, buffer)
-        return buffer.getvalue()
+        """The pickled module."""
+        return torch_file(network)
 
     def version(self) -> str:
         """Torch's, its CUDA's, and the GPU's name.

@@ -25,12 +25,8 @@ class TorchRuntime:
     tolerance = 1e-4
 
     def convert(self, network: Network) -> bytes:
-        """The pickled module. Only ever read by a process that this one started."""
-        import torch
-
-        buffer = io.BytesIO()
-        torch.save(network, buffer)
-        return buffer.getvalue()
+        """The pickled module."""
+        return torch_file(network)
 
     def version(self) -> str:
         """Torch's, with its build."""
@@ -45,6 +41,15 @@ class TorchRuntime:
         torch.set_num_threads(threads)
         module = torch.load(io.BytesIO(model), weights_only=False)
         return _TorchSession(module, torch.from_numpy(images))
+
+
+def torch_file(network: Network) -> bytes:
+    """The pickled module. Only ever read by a process that this one started."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(network, buffer)
+    return buffer.getvalue()
 
 
 class _TorchSession:
