@@ -14,6 +14,7 @@ _FILES = (
     "errors.py",
     "devices/_host.py",
     "devices/_keeper.py",
+    "devices/_serving.py",
     "devices/_timing.py",
     "devices/_wire.py",
     "devices/_worker.py",

@@ -13,9 +13,9 @@ import numpy as np
 
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
+from mnas.devices._serving import die_with, messages, private_pipes
 from mnas.devices._timing import Stopwatch
 from mnas.devices._wire import receive, send
-from mnas.devices._worker import _die_with, _messages, _private_pipes
 from mnas.devices.runtimes import Runtime, find_runtime
 from mnas.errors import MeasurementError
 from mnas.space import Architecture
@@ -62,12 +62,12 @@ class Converter:
 
 def main() -> None:
     """Serves until the parent goes; each message is an architecture, each answer its model and torch's outputs."""
-    requests, answers = _private_pipes()
+    requests, answers = private_pipes()
     settings, _ = receive(requests)
-    _die_with(settings["parent"])
+    die_with(settings["parent"])
     runtime = find_runtime(settings["runtime"], settings["precision"])
     send(answers, {"version": "", "cores": None, "priority": "", "cpu": "", "os": ""})
-    for header, _ in _messages(requests):
+    for header, _ in messages(requests):
         if "architecture" not in header:  # a ping
             send(answers, {})
             continue

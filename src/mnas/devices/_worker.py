@@ -10,36 +10,32 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-import queue
-import select
 import signal
-import threading
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from mnas.devices import _host
+from mnas.devices._serving import die_with, messages, private_pipes
 from mnas.devices._timing import Stopwatch, TimingPlan, time_spell, warm_up
 from mnas.devices._wire import Header, receive, send
 from mnas.devices.runtimes import Session, find_runtime
 
-_Message = tuple[Header, list[bytes]]
 _PRIORITY = 10  # of real time, where 1 is enough to come before everything that has none
 
 
 def main() -> None:
     """Serves until the parent goes. The first message says: runtime, precision, threads, parent (None: far away)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, which then closes this process
-    requests, answers = _private_pipes()
+    requests, answers = private_pipes()
     try:
         settings, _ = receive(requests)
     except EOFError:
         return
-    _die_with(settings["parent"])
+    die_with(settings["parent"])
     # Before the server has its core and its priority, which threads inherit: what ends the process in the middle of
     # a spell must not wait for the spell's core.
-    messages = _messages(requests)
+    asked = messages(requests)
     try:
         server = _Server(settings["runtime"], settings["precision"], settings["threads"])
         send(answers, server.hello())
@@ -49,7 +45,7 @@ def main() -> None:
     except ValueError as error:
         send(answers, {"error": str(error)})
         return
-    for header, parts in messages:
+    for header, parts in asked:
         try:
             reply = server.answer(header, parts)
         except Exception as error:  # whatever a runtime raises for this network; the next may do
@@ -104,50 +100,6 @@ class _Server:
         runs, fastest_ms = warm_up(session.run, TimingPlan(**header["plan"]))
         self._sessions[header["load"]] = session, fastest_ms
         return {"load_seconds": watch.seconds, "warm_up_runs": runs, "shape": output.shape}, output.tobytes()
-
-
-def _private_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """The pipes to the parent, moved off the standard descriptors: libraries print to those."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    return requests, answers
-
-
-def _messages(requests: IO[bytes]) -> Iterator[_Message]:
-    """Messages as they come. The process ends with the pipe, in the middle of a measurement too."""
-    waiting: queue.SimpleQueue[_Message] = queue.SimpleQueue()  # read ahead by a thread that starts now
-
-    def read() -> None:
-        try:
-            while True:
-                waiting.put(receive(requests))
-        except (EOFError, OSError):
-            os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
-    return iter(waiting.get, None)
-
-
-def _die_with(parent: int | None) -> None:
-    """Ends this process with the parent, also where other children of the parent hold the pipe open."""
-    if parent is None or not hasattr(os, "pidfd_open"):
-        return  # then the end of the pipe has to do
-    try:
-        descriptor = os.pidfd_open(parent)
-    except OSError:
-        descriptor = -1
-    if os.getppid() != parent:
-        os._exit(0)
-
-    def wait() -> None:
-        select.select([descriptor], [], [])
-        os._exit(0)
-
-    if descriptor >= 0:  # some sandboxes have no such call
-        threading.Thread(target=wait, daemon=True).start()
 
 
 def _pin(threads: int) -> list[int] | None:
