@@ -69,6 +69,15 @@ def simulate(tmp_path: Path) -> Callable[..., SearchResult]:
 
 
 @pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches draw no report: for files whose promises are about trials, since figures take most of a small search.
+
+    That every search ends with a report is tested in tests/report, tests/cli and where one has something to say.
+    """
+    monkeypatch.setattr("mnas.run.write_report", lambda result: None)
+
+
+@pytest.fixture
 def essence() -> Callable[[Trial], dict[str, Any]]:
     """A trial without its times: what must be the same in a repeated or resumed search."""
 

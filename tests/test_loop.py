@@ -31,6 +31,8 @@ from mnas.space import Architecture, count_madds, count_params
 from mnas.storage import RunStorage
 from mnas.trial import TrialState
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def test_the_same_seed_gives_the_same_search(simulate, essence, tmp_path):
     first = simulate(out=tmp_path / "a")

@@ -29,6 +29,8 @@ from mnas.space import Architecture
 from mnas.stopping import Forecast, StoppingRule
 from mnas.trial import Trial, TrialState
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 ANY = Architecture.parse("ds_r1_k3_s1_c16")
 SOFT = WeightedProduct.soft(1.0)
 DEVICE = "board"

@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mnas import registry
+from mnas.cli import main
 from mnas.cli._commands import app
 from mnas.config import preset_text
 from mnas.devices import SimulatedDevice
@@ -29,6 +30,21 @@ MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
 
 def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture
+def within(monkeypatch, capfd):
+    """The command line in this process, which is quicker than in one of its own: (exit code, stdout, stderr)."""
+    at_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def mnas(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mnas", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return (ended.value.code, *capfd.readouterr())
+
+    yield mnas
+    signal.signal(signal.SIGTERM, at_sigterm)
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +157,20 @@ def test_a_device_can_be_a_settings_file(tmp_path):
         (["list", "spacs"], 2, "did you mean 'spaces'?"),
     ],
 )
-def test_a_mistake_gets_a_message_and_an_exit_code(tmp_path, arguments, code, said):
-    done = mnas(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments], cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert said in re.sub(r"\s+", " ", done.stderr)
+def test_a_mistake_gets_a_message_and_an_exit_code(within, monkeypatch, tmp_path, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    exit_code, stdout, stderr = within(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
+    assert exit_code == code, stderr
+    assert said in re.sub(r"\s+", " ", stderr)
+    assert "Traceback" not in stderr
+    assert stdout == ""
+
+
+def test_a_mistake_ends_a_process_of_its_own_with_message_and_code(tmp_path):
+    done = mnas("status", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is not a run folder" in re.sub(r"\s+", " ", done.stderr)
     assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 def test_a_run_of_another_seed_is_refused(run):
@@ -196,11 +220,11 @@ def test_a_terminal_sees_live_progress(tmp_path):
         assert word in text
 
 
-def test_help_explains_every_option():
+def test_help_explains_every_option(within):
     for verb in ("search", "resume", "show", "front", "measure", "list", "status", "init"):
-        shown = mnas(verb, "--help")
-        assert shown.returncode == 0
-        for line in re.findall(r"^ +--[a-z-]+.*$", shown.stdout, re.MULTILINE):
+        code, stdout, _ = within(verb, "--help")
+        assert code == 0
+        for line in re.findall(r"^ +--[a-z-]+.*$", stdout, re.MULTILINE):
             assert len(line.split(None, 1)) == 2, line
 
 
