@@ -73,8 +73,20 @@ def device():
 
 
 class TestOnnxRuntimeConforms(DeviceConformance):
+    shared: LocalDevice | None = None
+
     def make(self) -> LocalDevice:
-        return quick(LocalDevice(drift=0.01))
+        if TestOnnxRuntimeConforms.shared is None:  # a timing process takes most of a second to start
+            TestOnnxRuntimeConforms.shared = quick(LocalDevice(drift=0.01))
+        return TestOnnxRuntimeConforms.shared
+
+    def test_a_new_object_has_the_same_fingerprint(self, device: LocalDevice) -> None:
+        assert self.make().info().fingerprint == device.info().fingerprint
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        if cls.shared is not None:
+            cls.shared.close()
 
 
 class TestTorchConforms(DeviceConformance):
