@@ -1,6 +1,6 @@
 """Whether latencies can be trusted: repeats on a quiet machine, and measurements beside busy neighbours.
 
-    python benchmarks/bench_gate.py                    # about six minutes; needs stress-ng for the second part
+    python benchmarks/bench_gate.py                    # about fifteen minutes; needs stress-ng for the second part
 
 Part one measures a network in so many fresh programs and counts the pairs of intervals that overlap. Part two
 starts stress-ng in several ways, measures in a fresh program as `mnas measure` does, and counts what was refused, and
@@ -50,7 +50,7 @@ def measure_once(network: str, patience_s: float) -> dict[str, Row]:
 
 def _ours(architecture: Architecture, patience_s: float) -> Row:
     began = time.perf_counter()
-    with LocalDevice(processes=10, patience_s=patience_s) as device:
+    with LocalDevice(processes=20, patience_s=patience_s) as device:
         try:
             latency = device.measure(architecture)
         except DeviceError as error:

@@ -38,6 +38,24 @@ def test_intervals_over_processes_contain_the_mean_in_95_of_100():
     assert coverage(draw, 1.0) == pytest.approx(0.95, abs=0.02)
 
 
+def test_a_burst_in_a_few_of_many_spells_moves_nothing():
+    """Two of twenty spells at twice the latency, and ones within .1 %: the others decide."""
+    calm = [1 + 0.001 * math.sin(number) for number in range(18)]
+    disturbed = Interval.over_processes([*calm, 2.0, 2.1])
+    assert disturbed.estimate_ms == pytest.approx(1.0, abs=0.001)
+    assert disturbed.half_width < 0.03
+
+
+def test_the_trimmed_mean_is_scipys():
+    generator = random.Random(0)
+    spells = [math.exp(generator.gauss(0, 0.05)) for _ in range(20)]
+    middle = stats.trim_mean([math.log(value) for value in spells], 0.2)
+    found = Interval.over_processes(spells)
+    assert math.log(found.estimate_ms) == pytest.approx(middle)
+    low, high = stats.mstats.trimmed_mean_ci([math.log(value) for value in spells], limits=(0.2, 0.2))
+    assert found.origin["scatter"] == pytest.approx((high - low) / 2, rel=0.02)
+
+
 def test_intervals_by_a_calibrated_drift_contain_the_mean_in_95_of_100():
     """As above, with four spells of one process that differ by 1 %, in minutes that do, and processes that differ by
     5 %, of which a calibration with four spells in each of four processes knows."""

@@ -103,7 +103,7 @@ def measure(
     threads: Annotated[int | None, typer.Option(help="Threads. Default: one, as in the paper.", min=1)] = None,
     processes: Annotated[
         int | None,
-        typer.Option(help="Fresh processes to time in, at least. Default: ten, on devices that have them.", min=1),
+        typer.Option(help="Fresh processes to time in, at least. Default: twenty, on devices that have them.", min=1),
     ] = None,
     energy: Annotated[
         bool, typer.Option("--energy", help="Also the energy of one inference, on a device with a meter.")

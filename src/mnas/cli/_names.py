@@ -66,7 +66,7 @@ def measuring_device(name: str, options: Mapping[str, Any]) -> Device:
     part = device_part(name, Part(name=""))
     given = {key: value for key, value in options.items() if value is not None}
     # A single measurement can afford what a search cannot: an interval over several fresh processes.
-    usual = {"processes": 10} if "processes" in registry.options("device", part.name) else {}
+    usual = {"processes": 20} if "processes" in registry.options("device", part.name) else {}
     found: Device = registry.make("device", part.name, usual | part.options | given)
     return found
 

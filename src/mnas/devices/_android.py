@@ -34,8 +34,8 @@ from mnas.errors import DeviceError, MeasurementError, SettingsError, did_you_me
 from mnas.objective import Latency
 from mnas.space import Architecture
 
-PROTOCOL = 1  # counts up when the same network on the same phone would be given another latency
-_STATISTIC = "geometric mean over processes of the fastest run"
+PROTOCOL = 2  # counts up when the same network on the same phone would be given another latency
+_STATISTIC = "trimmed geometric mean over processes of the fastest run"
 _HOME = "/data/local/tmp"  # the one place where adb's user may write and execute
 _TOOL_VARIABLE = "MNAS_ADB_TOOL"  # so that an address alone can be enough
 _LEAST_WIDTH = 0.02  # what differs between minutes alone makes this much

@@ -20,9 +20,9 @@ from typing import Any
 
 from mnas.devices._host import Conditions, watch
 
-STATISTIC = "geometric mean over spells of the fastest run"
+STATISTIC = "trimmed geometric mean over spells of the fastest run"
 _CLOCK_MS = 1e-4  # nothing is faster than the clock can tell
-PROTOCOL = 2  # counts up when the same network on the same device would be given another latency
+PROTOCOL = 3  # counts up when the same network on the same device would be given another latency
 
 
 @dataclass(frozen=True)
