@@ -6,8 +6,10 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from mnas.devices._contract import DeviceInfo
 from mnas.devices._keeper import BOOTSTRAP
 from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices._pipe import GoneError, Pipe
+from mnas.devices._turn import Turn
 from mnas.devices._wheels import download_command, misfit
 from mnas.devices._wire import Header
 from mnas.devices.runtimes import check_installed, find_runtime
@@ -92,6 +95,7 @@ class SshDevice:
             processes=processes,
             drift=drift,
             is_exclusive=False,
+            turn=self._board.turn,
         )
 
     def info(self) -> DeviceInfo:
@@ -179,6 +183,7 @@ class _Board:
     package: str
     _keeper: Pipe | None = field(default=None, init=False)
     _folder: str = field(default="", init=False)  # on the board
+    _turn: Turn | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         parts = _ADDRESS.fullmatch(self.address)
@@ -204,6 +209,12 @@ class _Board:
             return Child(f"ssh://{self.address}", self._ssh(command), start, is_lost=self._is_lost)
         except MissingRuntimeError as error:
             raise SettingsError(f"{error}. {self._advice}") from error
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Within it no other search runs networks on the board."""
+        if self._turn is None:
+            self._turn = Turn(f"ssh://{self.address}", f"ssh {self._reached()}")
+        return self._turn.taken()
 
     def look(self, packages: Mapping[str, str]) -> Header:
         """What the board says of itself, on a new connection."""
@@ -265,6 +276,15 @@ class _Board:
             self._host,
             shlex.join(command),
         ]
+
+    def _reached(self) -> str:
+        """Host and port behind the address, for it may be an alias; the address where ssh does not tell."""
+        config = ("-F", str(self.ssh_config)) if self.ssh_config else ()
+        port = ("-p", self._port) if self._port else ()
+        command = ["ssh", *config, *port, "-G", "--", self._host]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        found = dict(line.split(" ", 1) for line in told.splitlines() if line.startswith(("hostname ", "port ")))
+        return f"{found['hostname']} {found['port']}" if len(found) == 2 else self.address
 
     def _is_lost(self) -> bool:
         """Whether it was the connection that broke, and the keeper is gone too.
