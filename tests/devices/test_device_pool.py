@@ -75,7 +75,7 @@ def test_a_unit_that_disagrees_with_its_siblings_is_set_aside(factors, aside):
 
 
 def test_units_are_asked_and_surveyed_side_by_side():
-    """All three are in `info` at once, and in the reference network at once; one after the other they would not meet."""
+    """All three meet in `info` and in the reference network, which they would not one after the other."""
     asked, timed = threading.Barrier(3), threading.Barrier(3)
 
     class Meeting(MadeUnit):

@@ -19,6 +19,7 @@ from mnas.devices._candidate import Candidate
 from mnas.devices._contract import DeviceInfo
 from mnas.devices._conversions import Conversions
 from mnas.devices._interval import Interval
+from mnas.devices._phone_output import COULD_NOT_START
 from mnas.devices._phone_state import (
     PhoneState,
     affinity_mask,
@@ -28,7 +29,7 @@ from mnas.devices._phone_state import (
     read_state,
 )
 from mnas.devices._phone_tensors import Tensors
-from mnas.devices._phone_tools import COULD_NOT_START, TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
+from mnas.devices._phone_tools import TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
 from mnas.devices._turn import Turn
 from mnas.devices.runtimes import Runtime, check_installed, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError, did_you_mean

@@ -15,17 +15,15 @@ from pathlib import Path
 
 from mnas.devices._agent import agent
 from mnas.devices._child import Child, MissingRuntimeError
-from mnas.devices._contract import DeviceInfo
 from mnas.devices._keeper import BOOTSTRAP
 from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices._pipe import GoneError, Pipe
+from mnas.devices._process_device import ProcessDevice
 from mnas.devices._turn import Turn
 from mnas.devices._wheels import download_command, misfit
 from mnas.devices._wire import Header
 from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import DeviceError, SettingsError
-from mnas.objective import Latency
-from mnas.space import Architecture
 
 _CONNECT_LIMIT_S = 60.0
 _PUSH_LIMIT_S = 600.0
@@ -42,7 +40,7 @@ _OPTIONS = (
 _ADDRESS = re.compile(r"(?P<host>(\w[\w.-]*@)?(\w[\w.-]*|\[[\da-fA-F:]+\]))(:(?P<port>\d+))?")
 
 
-class SshDevice:
+class SshDevice(ProcessDevice):
     """Latency of one input on a board's CPU, reached by the system's OpenSSH with the user's own configuration.
 
         with SshDevice("pi@board", runtime="onnxruntime") as device:
@@ -85,63 +83,25 @@ class SshDevice:
             address, python, Path(wheels) if wheels else None, Path(ssh_config) if ssh_config else None,
             runtime, precision, threads, found.package,
         )  # fmt: skip
-        self.measuring = Measuring(
-            name=f"ssh://{address}",
-            machine=self._board,
-            runtime=found,
-            threads=threads,
-            patience=Patience(half_width, busy, patience_s),
-            limit_s=limit_s,
-            processes=processes,
-            drift=drift,
-            is_exclusive=False,
-            turn=self._board.turn,
+        super().__init__(
+            Measuring(
+                name=f"ssh://{address}",
+                machine=self._board,
+                runtime=found,
+                threads=threads,
+                patience=Patience(half_width, busy, patience_s),
+                limit_s=limit_s,
+                processes=processes,
+                drift=drift,
+                is_exclusive=False,
+                turn=self._board.turn,
+            )
         )
-
-    def info(self) -> DeviceInfo:
-        """The board's CPU, the runtime with its version, the precision and the number of threads.
-
-        Raises:
-            DeviceError: the board cannot be reached.
-        """
-        return self.measuring.info()
-
-    def measure(self, architecture: Architecture) -> Latency:
-        """The latency of one input, with its interval at 95 %, every sample and the circumstances.
-
-        Raises:
-            MeasurementError: the network does not run, its outputs are wrong, it takes longer than `limit_s`
-                or its process dies.
-            DeviceError: the board is gone, its disk is full, or it stays too busy to measure on.
-        """
-        return self.measuring.measure(architecture)
-
-    def measure_together(self, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
-        """Latencies that are to be compared: each network in at least so many fresh processes, round after round.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        return self.measuring.measure_together(architectures, processes)
-
-    def try_out(self, architecture: Architecture) -> None:
-        """Converts it, runs it once on the board and compares the outputs.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        self.measuring.try_out(architecture)
 
     def close(self) -> None:
         """Removes everything from the board and ends the connection. The next measurement makes another."""
-        self.measuring.close()
+        super().close()
         self._board.close()
-
-    def __enter__(self) -> SshDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
