@@ -26,8 +26,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from mnas.devices import LocalDevice, SshDevice, _measuring
+from mnas.devices import LocalDevice, SshDevice
 from mnas.devices._child import Child
 from mnas.devices._timing import TimingPlan
 from mnas.space import Architecture, accel_nasbench_space
@@ -44,15 +45,16 @@ class Ledger:
         self.seconds: dict[str, float] = defaultdict(float)
         self.plan: TimingPlan = device.measuring.plan
         measuring = device.measuring
-        measuring.conversions.candidate = self._timed("conversion", measuring.conversions.candidate)  # type: ignore[method-assign]
-        self._start, measuring.machine = measuring.machine.start, self
-        measuring_sleep = time.sleep
-        _measuring.time.sleep = self._timed("waiting", measuring_sleep)  # type: ignore[attr-defined]
-        self._restore = lambda: setattr(_measuring.time, "sleep", measuring_sleep)
+        candidate = self._timed("conversion", measuring.conversions.candidate)
+        measuring.conversions.candidate = candidate  # type: ignore[method-assign]
+        self._start: Callable[[], Child] = self._timed("process", measuring.machine.start)
+        measuring.machine = self
+        self._sleep = mock.patch.object(time, "sleep", self._timed("waiting", time.sleep))
+        self._sleep.start()
 
     def start(self) -> Child:
         """A timing process, whose answers are counted."""
-        child = self._timed("process", self._start)()
+        child = self._start()
         ask = child.ask
 
         def counted(header: Any, *parts: bytes, limit_s: float) -> Any:
@@ -66,7 +68,7 @@ class Ledger:
 
     def close(self) -> None:
         """Counts no more."""
-        self._restore()
+        self._sleep.stop()
 
     def _count(self, header: Any, reply: Any, took: float) -> None:
         if "load" in header:
@@ -130,7 +132,7 @@ def one_way(make: Callable[[], Timed], warm_up: Architecture, networks: list[Arc
 def sshd() -> Iterator[Any]:
     """The tests' sshd on loopback; None where there is no OpenSSH."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "devices"))
-    import sshd_server
+    import sshd_server  # type: ignore[import-not-found]
 
     if not sshd_server.IS_HERE:
         print(f"over ssh: skipped, it {sshd_server.MISSING}")
