@@ -2,6 +2,7 @@
 
     python benchmarks/bench_profile.py --minutes 5             # this CPU: profile it, then check it; 8 minutes
     python benchmarks/bench_profile.py --profile cpu.profile   # only check that profile; 2 minutes
+    python benchmarks/bench_profile.py --like other.profile    # transfer that profile to this CPU, then check it
     python benchmarks/bench_profile.py --data FILE             # fbnet_latency.csv.gz: error against measured networks
 
 The check on this machine measures unseen networks twice, round after round with a gauge in between, so that the
@@ -31,7 +32,7 @@ from scipy.stats import spearmanr
 
 from mnas.devices import LocalDevice
 from mnas.profiles import CostModel, Observation, Part, Profile, read_profile
-from mnas.profiling import make_profile
+from mnas.profiling import make_profile, transfer_profile
 from mnas.space import Architecture, count_madds, mnasnet_space
 
 Array = NDArray[np.float64]
@@ -288,6 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, help="make a profile of this CPU in so many minutes, and check it")
     parser.add_argument("--profile", type=Path, nargs="+", default=[], help="check these profiles of this CPU")
+    parser.add_argument("--like", type=Path, nargs="+", default=[], help="transfer these profiles to this CPU")
     parser.add_argument("--seed", type=int, default=0, help="of what is measured for the profile")
     parser.add_argument("--networks", type=int, default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=2)
@@ -299,6 +301,10 @@ def main() -> None:
     if arguments.minutes:
         with LocalDevice() as device:
             profiles.append(make_profile(device, mnasnet_space(), arguments.minutes, seed=arguments.seed))
+    if arguments.like:
+        with LocalDevice() as device:
+            others = [read_profile(file) for file in arguments.like]
+            profiles += [transfer_profile(device, mnasnet_space(), other, seed=arguments.seed) for other in others]
     if profiles:
         found = document["unseen"] = measure_unseen(profiles, arguments.networks, arguments.rounds)
         checks = document["profiles"] = [check(profile, found) for profile in profiles]
@@ -306,7 +312,7 @@ def main() -> None:
         if arguments.plot:
             plot(found, checks, arguments.plot)
     else:
-        print("this machine: skipped, it takes minutes; name --minutes or --profile")
+        print("this machine: skipped, it takes minutes; name --minutes, --profile or --like")
     if arguments.data is None:
         print("recorded data: skipped, --data does not name fbnet_latency.csv.gz")
     elif not arguments.data.is_file():

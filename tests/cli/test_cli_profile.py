@@ -8,6 +8,12 @@ import sys
 
 import pytest
 
+from mnas.config import load_settings
+from mnas.devices import SimulatedDevice
+from mnas.plan import space_of
+from mnas.profiles import read_profile, write_profile
+from mnas.profiling import make_profile
+
 MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
 SPACE = """
 [space]
@@ -69,6 +75,44 @@ def test_what_is_wrong_is_said_before_anything_is_measured(options, message):
     done = mnas("profile", *options)
     assert done.returncode == 2
     assert message in done.stderr.replace("\n", " ")
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    """A profile of the formula, made without the command."""
+    file = folder / "formula.profile"
+    space = space_of(load_settings(str(folder / "space.toml")))
+    write_profile(file, make_profile(SimulatedDevice(), space, most=40, settings={"name": "simulated"}))
+    return file
+
+
+def test_a_profile_is_transferred_from_few_measurements(folder, made):
+    options = ("--device", "simulated", "--space", folder / "space.toml", "--out", folder / "moved.profile")
+    done = mnas("profile", "--like", made, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["measured"]["measurements"] == {"network": 10, "check": 10}
+    assert said["transferred_from"]["device"] == "simulated formula 1"
+    assert said["error"]["networks"] == 10
+    assert read_profile(folder / "moved.profile").version == said["version"]
+
+
+def test_a_transfer_to_another_space_or_input_size_is_refused_before_anything_is_measured(folder, made):
+    (folder / "other.toml").write_text(SPACE.replace("resolution = 32", "resolution = 64"))
+    options = ("--device", "simulated", "--out", folder / "no.profile")
+    done = mnas("profile", "--like", made, "--space", folder / "other.toml", *options)
+    assert done.returncode == 2
+    assert "at 32 px with 3 channels, where this one has 64 px" in " ".join(done.stderr.split())
+    done = mnas("profile", "--like", made, "--space", "mnasnet", *options)
+    assert done.returncode == 2
+    assert "does not cover" in done.stderr
+
+
+def test_a_transfer_from_what_is_no_profile_says_so(folder):
+    (folder / "none.profile").write_text('{"layers": 3}')
+    done = mnas("profile", "--like", folder / "none.profile", "--out", folder / "no.profile")
+    assert done.returncode == 2
+    assert "but no latency profile" in " ".join(done.stderr.split())
 
 
 def test_a_damaged_profile_is_named(folder):

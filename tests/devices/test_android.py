@@ -22,6 +22,7 @@ import mnas.devices._adb
 import mnas.evaluator
 from mnas.devices import AndroidDevice, phones
 from mnas.devices._adb import AdbPhone
+from mnas.devices._turn import Turn
 from mnas.devices.runtimes import OnnxRuntime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.run import search
@@ -550,3 +551,11 @@ def test_cores_that_the_phone_lacks_are_refused(phone, make):
         make(cores=[77]).info()
     with pytest.raises(SettingsError, match="threads should be at most the phone's"):
         make(threads=50).info()
+
+
+def test_two_searches_take_turns_on_a_phone(phone, make, monkeypatch):
+    monkeypatch.setattr("mnas.devices._turn.LIMIT_S", 0.2)
+    device = make()
+    with Turn("the other search", f"adb {phone.serial}").taken(), pytest.raises(DeviceError, match="measured on by"):
+        device.measure(SMALL)
+    assert device.measure(SMALL).latency_ms > 0

@@ -74,6 +74,29 @@ def test_a_unit_that_disagrees_with_its_siblings_is_set_aside(factors, aside):
     assert all(unit.measured[0] == REFERENCE.id for unit in units)
 
 
+def test_units_are_asked_and_surveyed_side_by_side():
+    """All three meet in `info` and in the reference network, which they would not one after the other."""
+    asked, timed = threading.Barrier(3), threading.Barrier(3)
+
+    class Meeting(MadeUnit):
+        is_known = False
+
+        def info(self):
+            if not self.is_known:
+                asked.wait(timeout=20)
+                self.is_known = True
+            return super().info()
+
+        def measure(self, architecture):
+            if architecture.id == REFERENCE.id:
+                timed.wait(timeout=20)
+            return super().measure(architecture)
+
+    pool = Pool([Meeting(name) for name in "abc"])
+    assert pool.measure(SMALL).latency_ms > 0
+    assert pool.info().notes == ()
+
+
 def test_units_are_checked_again_every_so_often():
     units = [MadeUnit(name) for name in "abc"]
     pool = Pool(units, check_every=5)

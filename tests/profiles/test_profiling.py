@@ -82,7 +82,7 @@ def test_a_device_that_can_do_nothing_stops_it(space):
 
 @pytest.mark.slow
 def test_a_device_that_comes_back_costs_nothing_but_waiting(space, monkeypatch):
-    monkeypatch.setattr("mnas.profiling._WAITS", (0.0, 0.0))
+    monkeypatch.setattr("mnas.profiling._session._WAITS", (0.0, 0.0))
     device = Fickle(lambda architecture, count: DeviceError("cable") if count in (7, 8) else None)
     profile = make_profile(device, space, most=40)
     assert sum(profile.measured["measurements"].values()) == 40
@@ -90,7 +90,7 @@ def test_a_device_that_comes_back_costs_nothing_but_waiting(space, monkeypatch):
 
 
 def test_a_device_that_stays_away_ends_it(space, monkeypatch):
-    monkeypatch.setattr("mnas.profiling._WAITS", (0.0, 0.0))
+    monkeypatch.setattr("mnas.profiling._session._WAITS", (0.0, 0.0))
     with pytest.raises(DeviceError, match="cable"):
         make_profile(Fickle(lambda architecture, count: DeviceError("cable") if count > 6 else None), space, most=40)
 

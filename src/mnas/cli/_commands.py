@@ -138,24 +138,39 @@ def profile(
     device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
     space: Annotated[str, typer.Option(help="A space's name, or a preset or settings file with one.")] = "mnasnet",
     minutes: Annotated[float, typer.Option(help="Of measuring, at most. Phones want 15.", min=0.01)] = 5.0,
-    measurements: Annotated[int | None, typer.Option(help="Measurements, at most. Default: 1,000.", min=1)] = None,
+    measurements: Annotated[
+        int | None,
+        typer.Option(help="Measurements, at most. Default: 1,000; with --like 10, and 10 to check with.", min=1),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Another device's profile, to be transferred from few measurements.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the networks and layers that are tried.")] = 0,
     json: AsJson = False,
 ) -> None:
     """Measure a device's latency profile, which predicts the latencies of a space's networks."""
-    from mnas.profiles import write_profile
-    from mnas.profiling import MOST, make_profile
+    from mnas.profiles import read_profile, write_profile
+    from mnas.profiling import MOST, TRANSFER_NETWORKS, make_profile, transfer_profile
 
     if out.suffix != ".profile":
         raise SettingsError(f"--out should end in .profile, by which --device knows profiles; got {out}")
     if not out.parent.is_dir():
         raise SettingsError(f"--out {out} should lie in a folder that is there")
     part = _names.device_part(device, Part(name="cpu"))
-    searched = _names.searched_space(space)
+    searched, table = _names.searched_space(space), part.model_dump()
+    other = read_profile(like) if like else None
+    if other:
+        other.check_space(searched)
     measured = registry.make("device", part.name, part.options)
     try:
         with _display.phases() as watch:
-            made = make_profile(measured, searched, minutes, measurements or MOST, seed, part.model_dump(), watch)
+            if other:
+                networks = measurements or TRANSFER_NETWORKS
+                made = transfer_profile(
+                    measured, searched, other, networks, minutes=minutes, seed=seed, settings=table, watch=watch
+                )
+            else:
+                made = make_profile(measured, searched, minutes, measurements or MOST, seed, table, watch)
     except KeyboardInterrupt:
         _display.say("\nstopped; nothing is written")
         raise typer.Exit(INTERRUPTED) from None

@@ -98,11 +98,14 @@ def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
                 "layer_shapes": len(profile.layers_ms),
                 "error": asdict(profile.error),
                 "measured": dict(profile.measured),
+                "transferred_from": dict(profile.transferred_from) or None,
             }
         )
         return
     out = _out()
     out.print(profile.device, markup=False)
+    if origin := profile.transferred_from:
+        out.print(f"transferred from profile {origin['profile']} of {origin['device']}", markup=False)
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     out.print(f"{sum(counts.values())} measurements ({kinds}) in {profile.measured['seconds']:.0f} s")
     out.print(f"it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}")

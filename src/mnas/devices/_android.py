@@ -19,6 +19,7 @@ from mnas.devices._candidate import Candidate
 from mnas.devices._contract import DeviceInfo
 from mnas.devices._conversions import Conversions
 from mnas.devices._interval import Interval
+from mnas.devices._phone_output import COULD_NOT_START
 from mnas.devices._phone_state import (
     PhoneState,
     affinity_mask,
@@ -28,7 +29,8 @@ from mnas.devices._phone_state import (
     read_state,
 )
 from mnas.devices._phone_tensors import Tensors
-from mnas.devices._phone_tools import COULD_NOT_START, TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
+from mnas.devices._phone_tools import TOOLS, Tool, ToolFiles, ToolPlan, ToolRun, executable_abi
+from mnas.devices._turn import Turn
 from mnas.devices.runtimes import Runtime, check_installed, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError, did_you_mean
 from mnas.objective import Latency
@@ -103,6 +105,7 @@ class AndroidDevice:
         self.patience_s = patience_s
         self.pause_s = 5.0  # between two looks at the temperature, and before another attempt
         self._cores = tuple(sorted(set(cores))) if cores is not None else None
+        self._turn = Turn(f"phone {address!r}", f"adb {address}")
         self._folder = f"{_HOME}/mnas-{uuid.uuid4().hex[:12]}"
         self._session: _Session | None = None
         self._info: DeviceInfo | None = None
@@ -132,7 +135,8 @@ class AndroidDevice:
         session = self._connected()  # first: it takes less time than a conversion
         candidate = self.conversions.candidate(architecture)
         try:
-            return self._measured(session, candidate)
+            with self._turn.taken():
+                return self._measured(session, candidate)
         except DeviceError:
             self._session = None  # it may be gone: the next measurement looks for it, and sends the tool anew
             raise

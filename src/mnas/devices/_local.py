@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mnas.devices import _host
 from mnas.devices._child import Child
-from mnas.devices._contract import DeviceInfo
 from mnas.devices._energy import MeterName, open_meter
 from mnas.devices._measuring import Busy, Measuring, Patience
+from mnas.devices._process_device import ProcessDevice
 from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import SettingsError
-from mnas.objective import Latency
-from mnas.space import Architecture
 
 
-class LocalDevice:
+class LocalDevice(ProcessDevice):
     """Latency of one input on this machine's CPU, timed in processes of its own.
 
         LocalDevice().measure(architecture)               # in a search: one process stays for all networks
@@ -59,64 +56,20 @@ class LocalDevice:
         found = find_runtime(runtime, precision)
         check_installed(found)
         _check_threads(threads)
-        self.measuring = Measuring(
-            name="cpu",
-            machine=_ThisMachine(runtime, precision, threads),
-            runtime=found,
-            threads=threads,
-            patience=Patience(half_width, busy, patience_s),
-            limit_s=limit_s,
-            processes=processes,
-            drift=drift,
-            is_exclusive=True,
-            meter=_meter(found.name) if energy else None,
+        super().__init__(
+            Measuring(
+                name="cpu",
+                machine=_ThisMachine(runtime, precision, threads),
+                runtime=found,
+                threads=threads,
+                patience=Patience(half_width, busy, patience_s),
+                limit_s=limit_s,
+                processes=processes,
+                drift=drift,
+                is_exclusive=True,
+                meter=_meter(found.name) if energy else None,
+            )
         )
-
-    def info(self) -> DeviceInfo:
-        """The CPU, the runtime with its version, the precision and the number of threads.
-
-        Raises:
-            DeviceError: no timing process can be started.
-        """
-        return self.measuring.info()
-
-    def measure(self, architecture: Architecture) -> Latency:
-        """The latency of one input, with its interval at 95 %, every sample and the circumstances.
-
-        Raises:
-            MeasurementError: the network does not run, its outputs are wrong, it takes longer than `limit_s`
-                or its process dies.
-            DeviceError: no timing process can be started, or the machine stays too busy to measure on.
-        """
-        return self.measuring.measure(architecture)
-
-    def measure_together(self, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
-        """Latencies that are to be compared: each network in at least so many fresh processes, round after round.
-
-        What drifts over minutes so meets all of them alike.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        return self.measuring.measure_together(architectures, processes)
-
-    def try_out(self, architecture: Architecture) -> None:
-        """Converts it, runs it once in the timing process and compares the outputs, without timing.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        self.measuring.try_out(architecture)
-
-    def close(self) -> None:
-        """Ends the timing process, if there is one. The next measurement starts another."""
-        self.measuring.close()
-
-    def __enter__(self) -> LocalDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _meter(runtime: str) -> MeterName:

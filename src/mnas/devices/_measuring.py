@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -22,6 +22,7 @@ from mnas.devices._energy import MeterName
 from mnas.devices._gate import REFERENCE, Gate
 from mnas.devices._interval import Drift, Interval
 from mnas.devices._timing import PROTOCOL, STATISTIC, Spell, Stopwatch, TimingPlan
+from mnas.devices._wire import Header
 from mnas.devices.runtimes import Precision, Runtime, find_runtime
 from mnas.errors import DeviceError, MeasurementError, SettingsError
 from mnas.objective import Energy, Latency
@@ -85,6 +86,7 @@ class Measuring:
         drift: float | None,
         is_exclusive: bool,
         meter: MeterName | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         if processes < 1:
             raise SettingsError(f"processes should be at least 1, got {processes}")
@@ -95,6 +97,7 @@ class Measuring:
         self.name, self.machine, self.runtime, self.threads = name, machine, runtime, threads
         self.patience, self.limit_s, self.processes, self.is_exclusive = patience, limit_s, processes, is_exclusive
         self.meter = meter  # of the energy, on this machine; None: it is not measured
+        self.turn = turn  # within which networks run on the machine
         self.plan, self.gate = TimingPlan(), Gate()
         self.conversions = Conversions(runtime)
         self._in_fp32 = self.conversions if runtime.precision == "fp32" else Conversions(find_runtime(runtime.name))
@@ -225,17 +228,22 @@ class Measuring:
 
     def _spell(self, child: Child, key: str) -> Spell:
         header = {"spell": key, "gauge": "gauge", "plan": dataclasses.asdict(self.plan)}
-        reply, _ = child.ask(header, limit_s=self.limit_s)
+        reply, _ = self._ask(child, header)
         return self.gate.learn(Spell.from_dict(reply["spell"]))
 
     def _load(self, child: Child, key: str, candidate: Candidate, plan: TimingPlan | None = None) -> _Loaded:
         shape, planned = candidate.images.shape, dataclasses.asdict(plan or self.plan)
         header = {"load": key, "precision": candidate.precision, "shape": shape, "plan": planned}
-        reply, (output,) = child.ask(header, candidate.model, candidate.images.tobytes(), limit_s=self.limit_s)
+        reply, (output,) = self._ask(child, header, candidate.model, candidate.images.tobytes())
         conversions = self._conversions_in(candidate.precision)
         difference = candidate.check(output, reply["shape"], conversions.runtime.tolerance)
         conversions.keep(candidate)
         return _Loaded(reply["load_seconds"], reply["warm_up_runs"], difference, child.cores, child.priority)
+
+    def _ask(self, child: Child, header: Header, *parts: bytes) -> tuple[Header, list[bytes]]:
+        """The answer to what makes a network run, for which other searches on the machine wait."""
+        with self.turn():
+            return child.ask(header, *parts, limit_s=self.limit_s)
 
     def _conversions_in(self, precision: Precision) -> Conversions:
         """Those of the runtime, or in fp32 for the reference network, of which it is asked only to stay the same."""
@@ -274,7 +282,7 @@ class Measuring:
         """Of one inference, in the process that stays."""
         child = self._running_child()
         self._load(child, "network", candidate)
-        reply, _ = child.ask({"energy": "network", "meter": self.meter}, limit_s=self.limit_s)
+        reply, _ = self._ask(child, {"energy": "network", "meter": self.meter})
         return Energy(**reply["energy"])
 
     def _running_child(self) -> Child:

@@ -1,7 +1,4 @@
-"""The programs that time a network on a phone: how each is called, and how what it prints is read.
-
-Read strictly: a line that looks like a figure and is not as expected is an error, never a guess.
-"""
+"""The programs that time a network on a phone: how each is called, and how what it prints is read."""
 
 from __future__ import annotations
 
@@ -12,11 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from mnas.devices._adb import Reply
+from mnas.devices._phone_output import ToolOutput
 from mnas.errors import MeasurementError, SettingsError
 
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
-COULD_NOT_START = (126, 127)  # the shell's exit codes: not executable, not found
-_ROUNDING = 1e-3  # relative; the tools print six digits
 
 # ELF's e_machine (offset 18) and class (offset 4: 1 is 32 bit) -> Android's name of the ABI.
 _ABIS = {
@@ -127,14 +123,12 @@ class BenchmarkModel:
 
     def read(self, reply: Reply, plan: ToolPlan) -> ToolRun:
         """Fastest and mean run of the second of its two series; the first is its warm-up."""
-        _check_end(self.name, reply)
-        lines = reply.out.splitlines()
-        unknown = self._unknown_flags(lines)
-        warm_up, timed = _lines(self.name, "INFO: count=", self._STATISTICS, lines, count=2)
-        (summary,) = _lines(self.name, "INFO: Inference timings", self._SUMMARY, lines, count=1)
+        printed = ToolOutput(self.name, reply, reply.out)
+        unknown = self._unknown_flags(printed.lines)
+        warm_up, timed = printed.marked("INFO: count=", self._STATISTICS, count=2)
+        (summary,) = printed.marked("INFO: Inference timings", self._SUMMARY, count=1)
         mean, fastest = (float(timed[key] or timed["curr"]) / 1000 for key in ("avg", "min"))
-        if abs(mean * 1000 - float(summary["avg"])) > _ROUNDING * float(summary["avg"]):
-            raise _unknown_format(self.name, summary[0], f"the mean of {timed[0]!r}")
+        printed.check(summary, float(summary["avg"]), mean * 1000, f"the mean of {timed[0]!r}")
         if int(timed["count"]) < plan.runs:
             raise MeasurementError(
                 f"{self.name} did {timed['count']} of {plan.runs} runs in half of limit_s = {plan.limit_s:g} seconds"
@@ -146,7 +140,7 @@ class BenchmarkModel:
             warm_up_runs=int(warm_up["count"]),
             samples_ms=(fastest,),
             load_ms=int(summary["init"]) / 1000,
-            delegate=self._delegate(lines),
+            delegate=self._delegate(printed.lines),
             unknown=unknown,
         )
 
@@ -202,23 +196,21 @@ class ExecutorRunner:
 
     def read(self, reply: Reply, plan: ToolPlan) -> ToolRun:
         """The timed runs one by one."""
-        _check_end(self.name, reply)
-        lines = reply.err.splitlines()
-        if not any("executorch:" in line for line in lines):
+        printed = ToolOutput(self.name, reply, reply.err)
+        if not any("executorch:" in line for line in printed.lines):
             raise SettingsError(
                 f"{self.name} printed no log: build version 1.3 or newer with -DEXECUTORCH_PAL_DEFAULT=posix and "
                 "-DEXECUTORCH_ENABLE_LOGGING=ON (Android's usual build logs to logcat)"
             )
         expected = self._WARM_UP + plan.runs
-        iterations = _lines(self.name, "] Iteration ", self._ITERATION, lines, count=expected)
-        (total,) = _lines(self.name, "] Model executed", self._TOTAL, lines, count=1)
-        (loaded,) = _lines(self.name, "] Model loaded", self._LOADED, lines, count=1)
+        iterations = printed.marked("] Iteration ", self._ITERATION, count=expected)
+        (total,) = printed.marked("] Model executed", self._TOTAL, count=1)
+        (loaded,) = printed.marked("] Model loaded", self._LOADED, count=1)
         for index, iteration in enumerate(iterations, start=1):
             if (int(iteration["index"]), int(iteration["count"])) != (index, expected):
-                raise _unknown_format(self.name, iteration[0], f"iteration {index} of {expected}")
+                raise printed.unknown(iteration[0], f"iteration {index} of {expected}")
         every = [float(iteration["ms"]) for iteration in iterations]
-        if abs(sum(every) - float(total["ms"])) > _ROUNDING * float(total["ms"]):
-            raise _unknown_format(self.name, total[0], f"the iterations' sum of {sum(every):.6f} ms")
+        printed.check(total, float(total["ms"]), sum(every), f"the iterations' sum of {sum(every):.6f} ms")
         timed = every[self._WARM_UP :]
         return ToolRun(
             latency_ms=min(timed),
@@ -251,34 +243,3 @@ def executable_abi(path: Path) -> str:
         known = ", ".join(_ABIS.values())
         raise SettingsError(f"tool should be a program built for a phone (an ELF file for {known}); {path} is none")
     return abi
-
-
-def _check_end(name: str, reply: Reply) -> None:
-    if reply.code in COULD_NOT_START or "CANNOT LINK EXECUTABLE" in reply.err:
-        raise SettingsError(f"{name} does not start on the phone (exit code {reply.code}): {reply.tail}")
-    if "unknown command line flag" in reply.err:  # gflags'
-        raise SettingsError(f"this {name} is too old or too new: {reply.tail}")
-    if reply.code:
-        raise MeasurementError(f"{name} does not run this network (exit code {reply.code}): {reply.tail}")
-
-
-def _lines(name: str, marker: str, pattern: re.Pattern[str], lines: Sequence[str], count: int) -> list[re.Match[str]]:
-    """The matches of all lines with that marker: so many, and every one as expected."""
-    marked = [line.rstrip() for line in lines if marker in line]
-    matches = []
-    for line in marked:
-        match = pattern.fullmatch(line)
-        if match is None:
-            raise _unknown_format(name, line, f"a line like {pattern.pattern!r}")
-        matches.append(match)
-    if len(matches) != count:
-        last = next((line for line in reversed(lines) if line.strip()), "nothing")
-        raise _unknown_format(name, last, f"{count} lines with {marker!r} ({len(matches)} came)")
-    return matches
-
-
-def _unknown_format(name: str, line: str, expected: str) -> SettingsError:
-    return SettingsError(
-        f"{name} printed {line[:300]!r} where {expected} was expected: it is of a version that mnas does not know. "
-        "Use another build of it, and report this line"
-    )

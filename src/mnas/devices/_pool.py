@@ -148,9 +148,8 @@ class Pool:
 
     def _introduce(self) -> None:
         """Ask units that are still unknown what they are; all must be of one kind."""
-        for unit in self._usable():
-            if unit.info is None:
-                unit.introduce()
+        with ThreadPoolExecutor(len(self._units)) as threads:  # boards take seconds to answer
+            list(threads.map(_Unit.introduce, [unit for unit in self._usable() if unit.info is None]))
         known = [unit for unit in self._units if unit.info]
         for unit in known[1:]:
             if unit.fingerprint != known[0].fingerprint:

@@ -49,12 +49,14 @@ class ProfileDevice:
 
     def info(self) -> DeviceInfo:
         """Named by the profile's device, fingerprinted by the profile and that device."""
-        details = {
+        details: dict[str, Any] = {
             "kind": "a profile, nothing is measured",
             "profile_of": self.profile.device,
             "profile": self.profile.version,
             "error": str(self.profile.error),
         }
+        if self.profile.transferred_from:
+            details["transferred_from"] = dict(self.profile.transferred_from)
         fingerprint = f"profile {self.profile.version} of {self.profile.device}"
         return DeviceInfo("profile", fingerprint, details)
 

@@ -6,23 +6,24 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnas.devices._agent import agent
 from mnas.devices._child import Child, MissingRuntimeError
-from mnas.devices._contract import DeviceInfo
 from mnas.devices._keeper import BOOTSTRAP
 from mnas.devices._measuring import Busy, Measuring, Patience
 from mnas.devices._pipe import GoneError, Pipe
+from mnas.devices._process_device import ProcessDevice
+from mnas.devices._turn import Turn
 from mnas.devices._wheels import download_command, misfit
 from mnas.devices._wire import Header
 from mnas.devices.runtimes import check_installed, find_runtime
 from mnas.errors import DeviceError, SettingsError
-from mnas.objective import Latency
-from mnas.space import Architecture
 
 _CONNECT_LIMIT_S = 60.0
 _PUSH_LIMIT_S = 600.0
@@ -39,7 +40,7 @@ _OPTIONS = (
 _ADDRESS = re.compile(r"(?P<host>(\w[\w.-]*@)?(\w[\w.-]*|\[[\da-fA-F:]+\]))(:(?P<port>\d+))?")
 
 
-class SshDevice:
+class SshDevice(ProcessDevice):
     """Latency of one input on a board's CPU, reached by the system's OpenSSH with the user's own configuration.
 
         with SshDevice("pi@board", runtime="onnxruntime") as device:
@@ -82,62 +83,25 @@ class SshDevice:
             address, python, Path(wheels) if wheels else None, Path(ssh_config) if ssh_config else None,
             runtime, precision, threads, found.package,
         )  # fmt: skip
-        self.measuring = Measuring(
-            name=f"ssh://{address}",
-            machine=self._board,
-            runtime=found,
-            threads=threads,
-            patience=Patience(half_width, busy, patience_s),
-            limit_s=limit_s,
-            processes=processes,
-            drift=drift,
-            is_exclusive=False,
+        super().__init__(
+            Measuring(
+                name=f"ssh://{address}",
+                machine=self._board,
+                runtime=found,
+                threads=threads,
+                patience=Patience(half_width, busy, patience_s),
+                limit_s=limit_s,
+                processes=processes,
+                drift=drift,
+                is_exclusive=False,
+                turn=self._board.turn,
+            )
         )
-
-    def info(self) -> DeviceInfo:
-        """The board's CPU, the runtime with its version, the precision and the number of threads.
-
-        Raises:
-            DeviceError: the board cannot be reached.
-        """
-        return self.measuring.info()
-
-    def measure(self, architecture: Architecture) -> Latency:
-        """The latency of one input, with its interval at 95 %, every sample and the circumstances.
-
-        Raises:
-            MeasurementError: the network does not run, its outputs are wrong, it takes longer than `limit_s`
-                or its process dies.
-            DeviceError: the board is gone, its disk is full, or it stays too busy to measure on.
-        """
-        return self.measuring.measure(architecture)
-
-    def measure_together(self, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
-        """Latencies that are to be compared: each network in at least so many fresh processes, round after round.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        return self.measuring.measure_together(architectures, processes)
-
-    def try_out(self, architecture: Architecture) -> None:
-        """Converts it, runs it once on the board and compares the outputs.
-
-        Raises:
-            MeasurementError, DeviceError: as `measure`.
-        """
-        self.measuring.try_out(architecture)
 
     def close(self) -> None:
         """Removes everything from the board and ends the connection. The next measurement makes another."""
-        self.measuring.close()
+        super().close()
         self._board.close()
-
-    def __enter__(self) -> SshDevice:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)
@@ -179,6 +143,7 @@ class _Board:
     package: str
     _keeper: Pipe | None = field(default=None, init=False)
     _folder: str = field(default="", init=False)  # on the board
+    _turn: Turn | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         parts = _ADDRESS.fullmatch(self.address)
@@ -204,6 +169,12 @@ class _Board:
             return Child(f"ssh://{self.address}", self._ssh(command), start, is_lost=self._is_lost)
         except MissingRuntimeError as error:
             raise SettingsError(f"{error}. {self._advice}") from error
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Within it no other search runs networks on the board."""
+        if self._turn is None:
+            self._turn = Turn(f"ssh://{self.address}", f"ssh {self._reached()}")
+        return self._turn.taken()
 
     def look(self, packages: Mapping[str, str]) -> Header:
         """What the board says of itself, on a new connection."""
@@ -265,6 +236,15 @@ class _Board:
             self._host,
             shlex.join(command),
         ]
+
+    def _reached(self) -> str:
+        """Host and port behind the address, for it may be an alias; the address where ssh does not tell."""
+        config = ("-F", str(self.ssh_config)) if self.ssh_config else ()
+        port = ("-p", self._port) if self._port else ()
+        command = ["ssh", *config, *port, "-G", "--", self._host]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        found = dict(line.split(" ", 1) for line in told.splitlines() if line.startswith(("hostname ", "port ")))
+        return f"{found['hostname']} {found['port']}" if len(found) == 2 else self.address
 
     def _is_lost(self) -> bool:
         """Whether it was the connection that broke, and the keeper is gone too.

@@ -4,7 +4,7 @@
 """
 
 from mnas.profiles._choose import choose
-from mnas.profiles._model import CostModel, Observation
+from mnas.profiles._model import CostModel, Observation, PartCosts
 from mnas.profiles._parts import NETWORK, Part, network_parts, parts
 from mnas.profiles._profile import Check, Profile, ProfileError, read_profile, write_profile
 from mnas.profiles._shapes import LayerShape, layer_alone, layer_shapes
@@ -17,6 +17,7 @@ __all__ = [
     "LayerShape",
     "Observation",
     "Part",
+    "PartCosts",
     "Profile",
     "ProfileError",
     "choose",

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,14 @@ class Observation:
     seconds: float = 0.0  # when, since the beginning
 
 
+class PartCosts(Protocol):
+    """What tells the cost of parts: a CostModel, or a profile that was made with one."""
+
+    def costs(self, parts: Sequence[Part]) -> Array:
+        """Milliseconds of each part, (parts,)."""
+        ...
+
+
 # Logarithms, in this order: size of the corrections; length scales in doublings of inputs, outputs and side, and in
 # half vectors of channels; size of what is each part's own; relative noise of whole networks and of single layers.
 _USUAL = np.array([-1.0, 0.9, 2.0, 1.4, 0.0, -4.3, -3.3, -4.0, -1.6, -4.0])
@@ -51,12 +59,12 @@ _UNCERTAIN = np.array([0.8, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7])  # sta
 class CostModel:
     """Fitted by `CostModel(observations)`; then `costs(parts)` gives milliseconds.
 
-    Hyperparameters are learnt from the observations, by their posterior mode around usual values. `like` is the
-    model of another device: its costs, scaled as a whole and by family of part, then stand in place of what each kind
-    of part has for itself, so that few observations do.
+    Hyperparameters are learnt from the observations, by their posterior mode around usual values. `like` is another
+    device's model or profile: its costs, scaled as a whole and by family of part, then stand in place of what each
+    kind of part has for itself, so that few observations do.
     """
 
-    def __init__(self, observations: Sequence[Observation], like: CostModel | None = None) -> None:
+    def __init__(self, observations: Sequence[Observation], like: PartCosts | None = None) -> None:
         self._like = like
         y = np.array([observation.ms for observation in observations])
         self._alone = np.array([observation.alone for observation in observations], dtype=int)

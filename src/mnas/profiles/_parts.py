@@ -27,6 +27,10 @@ class Part(NamedTuple):
     kernel: int = 1
     is_cold: bool = False  # a companion: not the part, but what it costs that it is cold
 
+    def __str__(self) -> str:
+        sizes = f"{self.kind} i{self.inputs} o{self.outputs} p{self.in_pixels} q{self.out_pixels}"
+        return f"{sizes} cold" if self.is_cold else sizes
+
     @property
     def family(self) -> str:
         """The kind without kernel and stride."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr, t
 
 from mnas.errors import MeasurementError, SettingsError, StopError
+from mnas.profiles._parts import Part
 from mnas.profiles._shapes import LayerShape, layer_shapes
 from mnas.profiles._space import space_shapes
 from mnas.space import Architecture, SearchSpace
 
 KIND = "mnas latency profile"
 FORMAT_VERSION = 1  # counts up when the meaning of a key changes; a file of a later format is refused
+_LATER = ("parts_ms", "transferred_from")  # files from before these are what they were
 _AGAIN = "make it again with mnas profile"
 
 
@@ -96,6 +99,8 @@ class Profile:
     error: ProfileError
     checks: tuple[Check, ...] = field(repr=False)
     measured: Mapping[str, Any] = field(repr=False)  # when, how many, seconds
+    parts_ms: Mapping[str, float] = field(default_factory=dict, repr=False)  # by Part, as text: for a transfer
+    transferred_from: Mapping[str, Any] = field(default_factory=dict)  # another device's profile, if it was
 
     def predict(self, architectures: Iterable[Architecture]) -> NDArray[np.float64]:
         """Milliseconds of each network, (networks,).
@@ -104,6 +109,21 @@ class Profile:
             MeasurementError: a network has layers that are not covered; the message names them.
         """
         return np.array([self._predict(architecture) for architecture in architectures])
+
+    def costs(self, parts: Sequence[Part]) -> NDArray[np.float64]:
+        """Milliseconds of each part, (parts,): what another device's CostModel can be made like.
+
+        Raises:
+            SettingsError: parts that it does not know.
+        """
+        known = [self.parts_ms.get(str(part)) for part in parts]
+        missing = [str(part) for part, ms in zip(parts, known, strict=True) if ms is None]
+        if missing:
+            raise SettingsError(
+                f"the profile of {self.device} does not tell what {len(missing)} parts of networks cost, such as "
+                f"{missing[0]!r}: {_AGAIN}"
+            )
+        return np.array(known, dtype=float)
 
     def missing(self, architecture: Architecture) -> list[str]:
         """What of a network is not covered: layer shapes, or its activation or padding."""
@@ -127,9 +147,20 @@ class Profile:
         if missing:
             missing = list(dict.fromkeys(missing))
             raise SettingsError(
-                f"the profile was made for space {self.space.get('name')!r} and does not cover {len(missing)} layer "
-                f"shapes of space {space.name!r}, such as: {'; '.join(missing[:3])}. Make one for this space with "
-                "mnas profile --space"
+                f"the profile was made for space {self.space.get('name')!r}{self._other_input(space)} and does not "
+                f"cover {len(missing)} layer shapes of space {space.name!r}, such as: {'; '.join(missing[:3])}. Make "
+                "one for this space with mnas profile --space"
+            )
+
+    def check_parts(self) -> None:
+        """Refuse a file from before profiles kept what their networks' parts cost, which a transfer needs.
+
+        Raises:
+            SettingsError: it is such a file.
+        """
+        if not self.parts_ms:
+            raise SettingsError(
+                f"the profile of {self.device} was made by an earlier mnas and lacks what a transfer needs: {_AGAIN}"
             )
 
     @cached_property
@@ -139,7 +170,8 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        return {key: value for key, value in values.items() if value or key not in _LATER}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Profile:
@@ -164,6 +196,19 @@ class Profile:
                 known[shape] = ms
             total += ms
         return total
+
+    def _other_input(self, space: SearchSpace) -> str:
+        """What it was made for and the space has not, where that is the input's size; else nothing."""
+        network = space.decode((0,) * len(space.choices))
+        wanted = f"r{network.resolution}_i{network.input_channels} "
+        stems = [shape.split()[0] + " " for shape in self.layers_ms if " stem" in shape]
+        if not stems or wanted in stems:
+            return ""
+        pixels, channels = re.findall(r"\d+", stems[0])
+        return (
+            f" at {pixels} px with {channels} channels, where this one has {network.resolution} px with "
+            f"{network.input_channels},"
+        )
 
     def _uncovered(self, architecture: Architecture) -> MeasurementError:
         missing = self.missing(architecture)

@@ -1,0 +1,191 @@
+"""One search on the measured device against one on a profile of it: are the fronts the same, and what time is saved?
+
+    python benchmarks/bench_search_profile.py                        # makes the profile too; 15 minutes when quiet
+    python benchmarks/bench_search_profile.py --profile cpu.profile  # of this CPU, for the space accel-nasbench
+    python benchmarks/bench_search_profile.py --again                # also the measured search with another seed
+
+Both have the imagenet preset's space, controller, predicted accuracy and device (this CPU), the same seed, trials and
+target, which is the profile's median over the space. Then all networks of both fronts are measured again in turn,
+each in fresh processes, round after round, so that what drifts meets both alike. A front's hypervolume gets its 95 %
+interval by drawing every latency from its own interval, a thousand times; the reference point is one for all.
+`--again` shows what another seed does to the front: fronts that differ less are the same for all that can be known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from mnas.config import load_settings
+from mnas.devices import LocalDevice
+from mnas.objective import Latency
+from mnas.pareto import front_indices, hypervolume
+from mnas.profiles import Profile, read_profile, write_profile
+from mnas.profiling import make_profile
+from mnas.run import search
+from mnas.space import Architecture, accel_nasbench_space
+
+PRESET = load_settings("imagenet")
+DEVICE = PRESET.device.model_dump()  # this CPU
+DRAWS = 1000
+MEDIAN_OF = 500  # networks
+
+
+@dataclass(frozen=True)
+class Found:
+    """One search: its front, as it says itself, and its wall time."""
+
+    name: str
+    seconds: float
+    front: tuple[tuple[Architecture, float, float], ...]  # architecture, accuracy, latency_ms
+
+
+def profile_from(file: Path | None, minutes: float, folder: Path) -> tuple[Profile, Path, float | None]:
+    """The profile, its file, and the seconds it took if it was made here."""
+    if file is not None:
+        return read_profile(file), file, None
+    began = time.monotonic()
+    options = {key: value for key, value in DEVICE.items() if key != "name"}
+    with LocalDevice(**options) as device:
+        made = make_profile(device, accel_nasbench_space(), minutes, settings=DEVICE)
+    write_profile(folder / "cpu.profile", made)
+    return made, folder / "cpu.profile", time.monotonic() - began
+
+
+def median_ms(profile: Profile) -> float:
+    """The space's median latency, predicted."""
+    space, generator = accel_nasbench_space(), random.Random(0)
+    return float(median(profile.predict(space.decode(space.sample(generator)) for _ in range(MEDIAN_OF)).tolist()))
+
+
+def searched(name: str, device: Mapping[str, Any], target_ms: float, trials: int, seed: int, folder: Path) -> Found:
+    """One search to its end; on a profile that is with its front measured."""
+    began = time.monotonic()
+    result = search(
+        space=PRESET.space.name,
+        objective=PRESET.objective.model_dump(exclude_none=True) | {"target_ms": target_ms},
+        device=dict(device),
+        controller=PRESET.controller.model_dump(),
+        dataset=None,
+        accuracy=PRESET.accuracy.model_dump(),
+        final={"top": 0},
+        trials=trials,
+        seed=seed,
+        workers=0,
+        out=folder / name.replace(" ", "-"),
+    )
+    seconds = time.monotonic() - began
+    front = []
+    for trial in result.front:
+        assert trial.accuracy is not None
+        assert trial.latency_ms is not None
+        front.append((trial.architecture, trial.accuracy, trial.latency_ms))
+    return Found(name, seconds, tuple(front))
+
+
+def measured_again(found: Sequence[Found], processes: int) -> dict[str, Latency]:
+    """By the network's id: all networks of all fronts, round after round."""
+    networks = list({architecture.id: architecture for one in found for architecture, _, _ in one.front}.values())
+    options = {
+        key: value for key, value in DEVICE.items() if key not in ("name", "half_width")
+    }  # narrower than those
+    with LocalDevice(**options) as device:
+        return dict(zip([n.id for n in networks], device.measure_together(networks, processes), strict=True))
+
+
+def volume(found: Found, latencies: Mapping[str, Latency], reference: tuple[float, float]) -> dict[str, float]:
+    """The front's hypervolume from the latencies measured again, with its interval."""
+    mine = [latencies[architecture.id] for architecture, _, _ in found.front]
+    accuracies = [accuracy for _, accuracy, _ in found.front]
+    centre = np.log([latency.latency_ms for latency in mine])
+    deviation = np.log([latency.high_ms / latency.low_ms for latency in mine]) / (2 * 1.96)
+    drawn = np.exp(centre + deviation * np.random.default_rng(0).normal(size=(DRAWS, len(mine))))
+    volumes = [hypervolume(list(zip(row, accuracies, strict=True)), reference) for row in drawn.tolist()]
+    low, high = np.quantile(volumes, [0.025, 0.975]).tolist()
+    of_all = hypervolume(list(zip(np.exp(centre).tolist(), accuracies, strict=True)), reference)
+    return {"hypervolume": of_all, "low": low, "high": high}
+
+
+def show_fronts(found: Sequence[Found], latencies: Mapping[str, Latency]) -> None:
+    """All networks by rising latency, with what each search said whose front has it; * marks the joint front."""
+    rows = sorted(
+        {a.id: (latencies[a.id], accuracy) for one in found for a, accuracy, _ in one.front}.items(),
+        key=lambda row: row[1][0].latency_ms,
+    )
+    joint = set(front_indices([(latency.latency_ms, accuracy) for _, (latency, accuracy) in rows]))
+    said = [{a.id: ms for a, _, ms in one.front} for one in found]
+    print(f"{'':2}{'accuracy':>9}{'measured again, ms':>28}" + "".join(f"{one.name:>16}" for one in found))
+    for index, (name, (latency, accuracy)) in enumerate(rows):
+        again = f"{latency.latency_ms:.3f} [{latency.low_ms:.3f}, {latency.high_ms:.3f}]"
+        marks = (f"{ms[name]:16.3f}" if name in ms else f"{'':16}" for ms in said)
+        print(f"{'*' if index in joint else '':2}{100 * accuracy:9.2f}{again:>28}" + "".join(marks))
+
+
+def show_volumes(found: Sequence[Found], volumes: Sequence[dict[str, float]]) -> None:
+    """One line per search; whether each lies in the first one's interval, and the first one in its."""
+    print(f"{'':16}{'wall time, s':>13}{'networks':>10}{'hypervolume':>32}")
+    for one, its in zip(found, volumes, strict=True):
+        interval = f"{its['hypervolume']:.4f} [{its['low']:.4f}, {its['high']:.4f}]"
+        print(f"{one.name:16}{one.seconds:13.0f}{len(one.front):10}{interval:>32}")
+    for one, its in zip(found[1:], volumes[1:], strict=True):
+        print(f"{one.name} in the interval of {found[0].name}: {is_within(its, volumes[0])}, "
+              f"the other way round: {is_within(volumes[0], its)}")  # fmt: skip
+
+
+def is_within(one: dict[str, float], other: dict[str, float]) -> bool:
+    return other["low"] <= one["hypervolume"] <= other["high"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", type=Path, help="of this CPU, for the space accel-nasbench; else one is made")
+    parser.add_argument("--minutes", type=float, default=5.0, help="for the profile, if it is made")
+    parser.add_argument("--trials", type=int, default=PRESET.trials)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=5, help="fresh ones, for each network measured again")
+    parser.add_argument("--again", action="store_true", help="the measured search with the next seed, too")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        profile, file, made_s = profile_from(arguments.profile, arguments.minutes, folder)
+        target_ms = median_ms(profile)
+        on_profile = {"name": "profile", "file": str(file), "measure_on": DEVICE}
+        plans = [("measured", DEVICE, arguments.seed), ("on the profile", on_profile, arguments.seed)]
+        if arguments.again:
+            plans.append(("another seed", DEVICE, arguments.seed + 1))
+        found = [searched(name, device, target_ms, arguments.trials, seed, folder) for name, device, seed in plans]
+        latencies = measured_again(found, arguments.processes)
+    accuracies = [accuracy for one in found for _, accuracy, _ in one.front]
+    reference = (1.1 * max(latency.high_ms for latency in latencies.values()), min(accuracies) - 0.01)
+    volumes = [volume(one, latencies, reference) for one in found]
+    print(f"{next(iter(latencies.values())).device}\ntarget {target_ms:.2f} ms; profile: {profile.error}")
+    if made_s is not None:
+        print(f"the profile took {made_s:.0f} s to make")
+    show_fronts(found, latencies)
+    show_volumes(found, volumes)
+    document = {
+        "benchmark": "search_profile", "trials": arguments.trials, "seed": arguments.seed, "target_ms": target_ms,
+        "profile_seconds": made_s, "profile_error": str(profile.error), "reference": reference,
+        "searches": [
+            {"name": one.name, "seconds": one.seconds, **its, "within_first": is_within(its, volumes[0]),
+             "first_within": is_within(volumes[0], its),
+             "front": [[str(a), accuracy, ms, latencies[a.id].latency_ms, latencies[a.id].low_ms,
+                        latencies[a.id].high_ms] for a, accuracy, ms in one.front]}
+            for one, its in zip(found, volumes, strict=True)
+        ],
+    }  # fmt: skip
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    main()
