@@ -60,6 +60,24 @@ class TestFolderStreamed(TestFolderInMemory):
         return FolderDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)
 
 
+class TestFolderOfSeveralLabels(DatasetConformance):
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path
+        write_images(tmp_path, 20, seed=0)
+        labels = {"daisy": "white yellow", "rose": "red", "tulip": "red yellow"}
+        rows = [f"{name}/{index}.png,{labels[name]}" for name in CLASSES for index in range(20)]
+        (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *rows]))
+
+    def make(self) -> Dataset:
+        return FolderDataset(path=self.path, resolution=16, validation=0.25)
+
+
+class TestFolderOfSeveralLabelsStreamed(TestFolderOfSeveralLabels):
+    def make(self) -> Dataset:
+        return FolderDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)
+
+
 class TestImageNetFolders(DatasetConformance):
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from mnas.datasets._split import stratified_split
 if TYPE_CHECKING:
     from mnas.datasets._array_dataset import ArrayDataset, Arrays
     from mnas.datasets._cifar import CIFAR10Dataset, CIFAR100Dataset
+    from mnas.datasets._class_counts import class_counts
     from mnas.datasets._digits import DigitsDataset
+    from mnas.datasets._encoded_dataset import EncodedDataset
     from mnas.datasets._fashion_mnist import FashionMNISTDataset
     from mnas.datasets._folder import FolderDataset
     from mnas.datasets._imagenet import ImageNetDataset
@@ -30,6 +32,7 @@ __all__ = [
     "CIFAR100Dataset",
     "Dataset",
     "DigitsDataset",
+    "EncodedDataset",
     "FashionMNISTDataset",
     "FolderDataset",
     "ImageNetDataset",
@@ -38,6 +41,7 @@ __all__ = [
     "NpzDataset",
     "Part",
     "StreamedImages",
+    "class_counts",
     "stratified_split",
 ]
 
@@ -47,12 +51,14 @@ _HEAVY = {
     "CIFAR10Dataset": "_cifar",
     "CIFAR100Dataset": "_cifar",
     "DigitsDataset": "_digits",
+    "EncodedDataset": "_encoded_dataset",
     "FashionMNISTDataset": "_fashion_mnist",
     "FolderDataset": "_folder",
     "ImageNetDataset": "_imagenet",
     "MemoryImages": "_memory_images",
     "NpzDataset": "_npz",
     "StreamedImages": "_streamed_images",
+    "class_counts": "_class_counts",
 }
 
 
