@@ -89,7 +89,7 @@ def _read_devkit(path: Path) -> _Devkit:
 def _content(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     content = tar.extractfile(name)
     if content is None:
-        raise SettingsError(f"{tar.name}: {name} should be a file")
+        raise SettingsError(f"{name} in the devkit should be a file")
     return content
 
 
