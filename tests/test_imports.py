@@ -19,7 +19,7 @@ FLOORS = [
     {"pareto"},
     {"surrogates", "profiles"},
     set(LEAVES),
-    {"stopping", "result"},
+    {"stopping", "result", "scores"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},
@@ -27,7 +27,9 @@ FLOORS = [
     {"plan"},
     {"final", "comparison", "measured_front"},
     {"folder"},
-    {"run"},
+    {"run", "model_folder"},
+    {"model_run"},
+    {"ship"},
     {"cli"},
 ]
 BETWEEN_LEAVES = {

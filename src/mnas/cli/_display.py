@@ -23,11 +23,10 @@ from mnas.report import dominance, verdict
 from mnas.result import Comparison, Counts, MeasuredFront, Rated, SearchResult, part_names
 from mnas.space import (
     Architecture,
-    Count,
     SearchSpace,
+    count_by_block,
     count_madds,
     count_params,
-    count_rows,
     peak_activation_bytes,
     weight_bytes,
 )
@@ -191,7 +190,7 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
         )
         return
     table = Table("row", "block", "output", "params", "MAdds")
-    for label, block, rows in _by_block(architecture):
+    for label, block, rows in count_by_block(architecture):
         table.add_row(
             label, block, f"{rows[-1].resolution} x {rows[-1].resolution}",
             f"{sum(row.params for row in rows):,}", f"{sum(row.madds for row in rows):,}",
@@ -325,14 +324,6 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes}:{rest:02}"
-
-
-def _by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count]]]:
-    stem, *layers, head = count_rows(architecture)
-    yield "stem", str(architecture.stem), [stem]
-    for number, block in enumerate(architecture.blocks, start=1):
-        yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
-    yield "head", str(architecture.head), [head]
 
 
 def _part_cells(latency: Latency | None, names: Sequence[str]) -> list[str]:
