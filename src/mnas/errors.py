@@ -7,7 +7,7 @@
     ├── DeviceError           retry, then stop: the device went away
     └── StopError             stop: going on would waste or destroy something
         ├── SettingsError         wrong settings, unknown names, bad block strings (exit code 2)
-        └── StorageError          a run folder that is broken, foreign or in use
+        └── StorageError          a run folder or file that is broken, foreign, in use or cannot be written
 
 Every message says what was expected, what came and what to do.
 """
@@ -47,7 +47,7 @@ class SettingsError(StopError, ValueError):
 
 
 class StorageError(StopError):
-    """A run folder that is broken, foreign or in use."""
+    """A run folder or a file that is broken, foreign, in use or cannot be written."""
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> SettingsError:

@@ -7,9 +7,7 @@ networks whose graphs are known, so the nodes are written down directly, in tens
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mnas._whole_file import write_whole
 from mnas.errors import SettingsError
 from mnas.models import Network, pads
 from mnas.models._conv_norm import ConvNorm
@@ -51,18 +50,9 @@ def save_onnx(module: Network, path: str | os.PathLike[str], *, dynamic_batch: b
 
     Raises:
         SettingsError: the file's folder does not exist.
+        StorageError: the file could not be written, as where the disk is full.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise SettingsError(f"cannot write {target}: there is no folder {target.parent}")
-    data = onnx_model(module, dynamic_batch=dynamic_batch).SerializeToString()
-    # Beside the target, because a rename is atomic only within one file system.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, onnx_model(module, dynamic_batch=dynamic_batch).SerializeToString())
 
 
 class _Writer:
