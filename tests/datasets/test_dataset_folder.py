@@ -145,7 +145,7 @@ def test_broken_images_below_the_limit_are_left_out_and_named(tmp_path, caplog, 
     with caplog.at_level(logging.WARNING):
         seen = sum(len(labels) for part in ("trainval", "test") for _, labels in dataset.split(part).batches(8))
     assert seen == 38
-    assert sorted(record.args[0] for record in caplog.records) == broken
+    assert sorted(record.args[0] for record in caplog.records) == [str(path) for path in broken]
 
 
 @pytest.mark.parametrize("max_memory_gb", [0, 1])
@@ -219,3 +219,22 @@ def test_the_split_does_not_depend_on_where_the_folder_lies(tmp_path):
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     here, there = (make(tmp_path / name).split("validation").pixels for name in ("here", "there"))
     assert torch.equal(here, there)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_streamed_pass_decodes_only_the_batches_that_are_asked_for(tmp_path, monkeypatch, seed):
+    write(tmp_path, count=20)
+    images = make(tmp_path, max_memory_gb=0).split("train")
+    opened = []
+    monkeypatch.setattr(Image, "open", lambda path, _open=Image.open: opened.append(path) or _open(path))
+    assert len(list(images.batches(4, seed, start=1, step=3))) == 2
+    assert len(opened) == 8
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"start": -1}, {"step": 0}])
+@pytest.mark.parametrize("max_memory_gb", [0, 1])
+def test_batches_that_cannot_be_are_refused(tmp_path, wrong, max_memory_gb):
+    write(tmp_path, count=20)
+    images = make(tmp_path, max_memory_gb=max_memory_gb).split("train")
+    with pytest.raises(SettingsError, match=rf"{next(iter(wrong))} = {next(iter(wrong.values()))}"):
+        list(images.batches(**{"size": 4, **wrong}))

@@ -187,6 +187,29 @@ class Leaking:
         return self._digits.split("trainval" if part == "validation" else part)
 
 
+class Restarting:
+    """A data set whose passes know nothing of `start`: a training that goes on would see its first images again."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(DigitsDataset(resolution=8), name)
+
+    def split(self, part: Part) -> Any:
+        return self
+
+    def __len__(self) -> int:
+        return len(DigitsDataset(resolution=8).split("train"))
+
+    def batches(self, size: int, seed: int | None = None, start: int = 0, step: int = 1) -> Any:
+        return DigitsDataset(resolution=8).split("train").batches(size, seed, step=step)
+
+
+def test_a_data_set_that_does_not_start_in_the_middle_fails() -> None:
+    suite = DatasetConformance()
+    suite.make = Restarting  # type: ignore[method-assign]
+    for seed in (None, 17):
+        fails(suite.test_batches_of_a_pass_can_be_chosen, seed)
+
+
 def test_a_data_set_that_leaks_fails() -> None:
     suite = DatasetConformance()
     suite.make = Leaking  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ class Images(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """One int64 class index per image."""
+        """One class index per image, int64 (n,); or several classes per image, uint8 (n, classes) of 0 and 1."""
         ...
 
     @property
@@ -29,13 +29,18 @@ class Images(Protocol):
         """How many images."""
         ...
 
-    def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over the images: uint8 pixels (n, channels, height, width) and int64 labels (n,).
+    def batches(
+        self, size: int, seed: int | None = None, start: int = 0, step: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the images: uint8 pixels (n, channels, height, width) and their rows of `labels`.
 
             for pixels, labels in images.batches(256): ...           # in order, every image once
             for pixels, labels in images.batches(64, seed=17): ...   # shuffled; the same order for the same seed
+            images.batches(64, seed=17, start=1, step=2)             # of these only the second, the fourth, ...
 
         A shuffled pass is for training: it leaves out a last batch that is not full, unless it is the only one.
+        `start` and `step` choose batches as `itertools.islice` does, for several processes and for trainings that
+        go on in the middle of a pass; nothing else is decoded.
         """
         ...
 

@@ -1,48 +1,62 @@
-"""Image files -> pixels, with Pillow."""
+"""Encoded images -> pixels, with Pillow."""
 
 from __future__ import annotations
 
 import math
 import random
-import struct
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
+
+from mnas.datasets._source import Source
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-# What Pillow raises on files that are empty, cut short, not images or absurdly large.
-BROKEN = (
-    OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
+
+class DecodeError(Exception):
+    """An image cannot be read: empty, cut short, not an image or absurdly large."""
 
 
-def decode_centre(path: Path, channels: int, resolution: int, share: float = 1.0) -> torch.Tensor:
+def decode_centre(source: Source, index: int, channels: int, resolution: int, share: float = 1.0) -> torch.Tensor:
     """The central square, `share` of the shorter side wide, as uint8 (channels, resolution, resolution).
 
     Raises:
-        one of BROKEN: the file is not a readable image.
+        DecodeError: not a readable image.
     """
-    with Image.open(path) as image:
-        # A JPEG is decoded at a fraction of its size where that leaves pixels enough: several times as quick.
-        image.draft(None, (2 * resolution, 2 * resolution))
+    with _opened(source, index, resolution) as image:
         width, height = image.size
         side = share * min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         return _pixels(image, (left, top, left + side, top + side), channels, resolution)
 
 
-def decode_random(path: Path, channels: int, resolution: int, generator: random.Random) -> torch.Tensor:
+def decode_random(
+    source: Source, index: int, channels: int, resolution: int, generator: random.Random
+) -> torch.Tensor:
     """A random crop as the paper's training takes it, as uint8 (channels, resolution, resolution).
 
     Raises:
-        one of BROKEN: the file is not a readable image.
+        DecodeError: not a readable image.
     """
-    with Image.open(path) as image:
-        image.draft(None, (2 * resolution, 2 * resolution))
+    with _opened(source, index, resolution) as image:
         return _pixels(image, _random_box(*image.size, generator), channels, resolution)
+
+
+@contextmanager
+def _opened(source: Source, index: int, resolution: int) -> Iterator[Image.Image]:
+    """The image, upright as its EXIF orientation says, of files with several images the first."""
+    try:
+        with Image.open(source.open(index)) as image:
+            # A JPEG is decoded at a fraction of its size where that leaves pixels enough: several times as quick.
+            image.draft(None, (2 * resolution, 2 * resolution))
+            ImageOps.exif_transpose(image, in_place=True)
+            yield image
+    # Pillow's readers raise nearly anything on broken files. A bug of ours would break all, and so be told.
+    except Exception as error:
+        raise DecodeError(f"{type(error).__name__}: {error}") from error
 
 
 def _random_box(width: int, height: int, generator: random.Random) -> Box:

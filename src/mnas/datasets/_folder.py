@@ -13,8 +13,9 @@ import torch
 
 from mnas.datasets._broken_images import BrokenImages
 from mnas.datasets._contract import Images, Part
-from mnas.datasets._decode import BROKEN, decode_centre
+from mnas.datasets._decode import DecodeError, decode_centre
 from mnas.datasets._memory_images import MemoryImages
+from mnas.datasets._source import FileSource
 from mnas.datasets._streamed_images import StreamedImages
 from mnas.datasets._tree import Indices, Tree, read_tree
 from mnas.errors import SettingsError
@@ -120,26 +121,27 @@ def _parts(dataset: FolderDataset) -> Mapping[Part, Images]:
 
 def _decoded(dataset: FolderDataset, tree: Tree, indices: Mapping[Part, Indices]) -> dict[Part, Images]:
     """Every image read once; the splits share the pixels."""
-    broken = BrokenImages(Path(dataset.path), len(tree.files), dataset.max_broken)
-    pixels = torch.zeros(
-        (len(tree.files), dataset.channels, dataset.resolution, dataset.resolution), dtype=torch.uint8
-    )
-    is_good = np.ones(len(tree.files), dtype=bool)
-    for index, file in enumerate(tree.files):
+    source = FileSource(tree.files)
+    broken = BrokenImages(str(dataset.path), len(source), dataset.max_broken)
+    pixels = torch.zeros((len(source), dataset.channels, dataset.resolution, dataset.resolution), dtype=torch.uint8)
+    is_good = np.ones(len(source), dtype=bool)
+    for index in range(len(source)):
         try:
-            pixels[index] = decode_centre(file, dataset.channels, dataset.resolution)
-        except BROKEN as error:
+            pixels[index] = decode_centre(source, index, dataset.channels, dataset.resolution)
+        except DecodeError as error:
             is_good[index] = False
-            broken.add(file, f"{type(error).__name__}: {error}")
+            broken.add(source.name(index), str(error))
     everyone = MemoryImages(pixels, torch.from_numpy(tree.labels))
     return {part: everyone.chosen(torch.from_numpy(some[is_good[some]])) for part, some in indices.items()}
 
 
 def _streamed(dataset: FolderDataset, tree: Tree, indices: Mapping[Part, Indices]) -> dict[Part, Images]:
-    broken = BrokenImages(Path(dataset.path), len(tree.files), dataset.max_broken)
+    source = FileSource(tree.files)
+    broken = BrokenImages(str(dataset.path), len(source), dataset.max_broken)
     return {
         part: StreamedImages(
-            [tree.files[index] for index in some],
+            source,
+            torch.from_numpy(some),
             torch.from_numpy(tree.labels[some]),
             dataset.channels,
             dataset.resolution,

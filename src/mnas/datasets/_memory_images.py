@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from mnas.datasets._pass import pass_of
+
 
 class MemoryImages:
     """Images held as one uint8 tensor. A batch is one gather: no decoding, no collating, no loader processes."""
@@ -14,7 +16,8 @@ class MemoryImages:
     is_cropped = False
 
     def __init__(self, pixels: Tensor, labels: Tensor, chosen: Tensor | None = None) -> None:
-        """`pixels`: uint8 (n, channels, height, width); `labels`: int64 (n,); `chosen`: indices of this split's.
+        """`pixels`: uint8 (n, channels, height, width); `labels`: int64 (n,), or uint8
+        (n, classes) for several classes per image; `chosen`: indices of this split's images.
 
         Splits of the same images share their pixels.
         """
@@ -36,13 +39,9 @@ class MemoryImages:
         """The split that holds these of the images."""
         return MemoryImages(self._pixels, self._labels, self._chosen[indices])
 
-    def batches(self, size: int, seed: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, seed: int | None = None, start: int = 0, step: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass: in order, or shuffled by a seed and then without a last batch that is not full."""
-        size = min(size, len(self))
-        if seed is None:
-            order = torch.arange(len(self))
-        else:
-            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-            order = order[: len(self) // size * size]
-        for some in torch.split(order, size):
+        for some in pass_of(len(self), size, seed, start, step):
             yield self._pixels[self._chosen[some]], self.labels[some]

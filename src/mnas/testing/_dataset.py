@@ -7,7 +7,7 @@ import math
 import pickle
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
@@ -58,7 +58,7 @@ class DatasetConformance:
             shape = (len(some), dataset.channels, dataset.resolution, dataset.resolution)
             assert tuple(pixels.shape) == shape
             assert str(pixels.dtype) == "torch.uint8"
-            assert str(some.dtype) == "torch.int64"
+            assert some.dtype == images.labels.dtype
             sizes.append(len(some))
             labels += some.tolist()
         assert labels == images.labels.tolist()
@@ -67,14 +67,25 @@ class DatasetConformance:
 
     @pytest.mark.parametrize("part", get_args(Part))
     def test_labels_are_indices_of_classes(self, part: Part) -> None:
-        """From 0 to one below the number of classes; training and validation images have every class."""
+        """int64 from 0 to one below the number of classes, or uint8 of 0 and 1, one per image and class.
+
+        Training and validation images have every class.
+        """
         dataset = self.make()
         labels = dataset.split(part).labels
-        classes = set(range(len(dataset.class_names)))
-        assert str(labels.dtype) == "torch.int64"
-        assert set(labels.tolist()) <= classes
+        classes = len(dataset.class_names)
+        if labels.ndim == 2:
+            assert str(labels.dtype) == "torch.uint8"
+            assert labels.shape[1] == classes
+            assert int(labels.max()) <= 1
+            found = set(labels.sum(0).nonzero()[:, 0].tolist())
+        else:
+            assert str(labels.dtype) == "torch.int64"
+            assert labels.ndim == 1
+            found = set(labels.tolist())
+        assert found <= set(range(classes))
         if part != "test":
-            assert set(labels.tolist()) == classes
+            assert found == set(range(classes))
 
     def test_a_shuffled_pass_follows_its_seed(self) -> None:
         """The same seed gives the same batches, another others; a last batch that is not full is left out."""
@@ -91,7 +102,17 @@ class DatasetConformance:
         for seed in (None, 3):
             [(pixels, labels)] = images.batches(len(images) + 7, seed)
             assert len(pixels) == len(images)
-            assert Counter(labels.tolist()) == Counter(images.labels.tolist())
+            assert sorted(labels.tolist()) == sorted(images.labels.tolist())
+
+    @pytest.mark.parametrize("seed", [None, 17])
+    def test_batches_of_a_pass_can_be_chosen(self, seed: int | None) -> None:
+        """`start` and `step` give the batches that `itertools.islice` would: from the middle on, or every third."""
+        images = self.make().split("train")
+        size = max(1, len(images) // 5)
+        everything = self._batches(images.batches(size, seed))
+        for start, step in ((2, 1), (0, 2), (1, 3), (len(everything), 1)):
+            chosen = self._batches(images.batches(size, seed, start=start, step=step))
+            assert chosen == everything[start::step]
 
     def test_splits_share_no_image(self) -> None:
         """Train, validation and test are disjoint by their pixels; trainval is train and validation."""
@@ -144,7 +165,7 @@ class DatasetConformance:
         return Counter(digest for digests, _ in self._batches(batches) for digest in digests)
 
     @staticmethod
-    def _batches(batches: Iterator[tuple[Tensor, Tensor]]) -> list[tuple[list[str], list[int]]]:
+    def _batches(batches: Iterator[tuple[Tensor, Tensor]]) -> list[tuple[list[str], list[Any]]]:
         """Batches as what can be compared: digests of the images, and labels."""
         return [
             (
