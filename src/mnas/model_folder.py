@@ -179,16 +179,14 @@ class ModelFolder:
 
     def exports(self) -> list[Exported]:
         """What was exported, as checked then; files that are gone are left out."""
-        from mnas.export import Exported
-
-        rows = [Exported.from_dict(row) for row in self._read("exports.json") or []]
-        return [row for row in rows if (self.path / row.path).is_file()]
+        rows = [self._exported(row) for row in self._read("exports.json") or []]
+        return [row for row in rows if row.path.is_file()]
 
     def add_exports(self, exports: Sequence[Exported]) -> None:
         """Keep what was exported; of one format and precision the latest."""
         fresh = {(row.format, row.precision) for row in exports}
         kept = [row for row in self.exports() if (row.format, row.precision) not in fresh]
-        self._write("exports.json", [row.to_dict() for row in [*kept, *exports]])
+        self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in [*kept, *exports]])
 
     def latency(self) -> Latency | None:
         """Where it was measured."""
@@ -249,6 +247,11 @@ class ModelFolder:
             return TrainingSettings.from_dict(data)
         except (KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{self.path}/training.toml is damaged: {error}") from error
+
+    def _exported(self, row: Mapping[str, Any]) -> Exported:
+        from mnas.export import Exported, Tolerance
+
+        return Exported(**{**row, "path": self.path / row["path"], "tolerance": Tolerance(**row["tolerance"])})
 
     def _write(self, name: str, document: Any) -> None:
         write_whole(self.path / name, (json.dumps(document, allow_nan=False) + "\n").encode())

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mnas.models import Network, TrainedModel
     from mnas.training import Hardware, Progress
 
-_CALIBRATION_IMAGES = 256
-_CHECK_IMAGES = 1024
+_CALIBRATION_IMAGES = 128
+_CHECK_IMAGES = 512
 _CHECK_BATCH = 16
 
 
@@ -129,7 +129,7 @@ def export_model(
     from mnas.export import export_model as export_files
 
     model, watch = ModelFolder(folder), watch or Watch()
-    check_formats(formats, int8)
+    check_formats(formats)
     trained = model.trained()
     dataset = _dataset_of(model, trained, None)
     with model.locked():

@@ -106,7 +106,7 @@ def ship(
     """
     from mnas.export import check_formats
 
-    check_formats(settings.formats, settings.int8)
+    check_formats(settings.formats)
     folder = out or settings.run / "ship"
     result, stored = load_result(settings.run), stored_settings(settings.run)
     if not result.front:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from mnas.export import Exported, Tolerance
 from mnas.models import Preprocessing
 from mnas.objective import Latency
 from mnas.report import Candidate, Card, Origin, render_card_html, render_card_markdown, write_card
@@ -17,20 +19,23 @@ ARCHITECTURE = Architecture.parse("input_r32_c3 ds_r1_k3_s1_c16 ir_r2_k3_s2_e6_c
 LATENCY = Latency(1.25, 1.2, 1.3, "minimum over 10 processes", "cpu onnxruntime 1.32", environment={"threads": 1})
 
 
-@dataclass(frozen=True)
-class File:
-    """What the card asks of an exported file."""
-
-    path: str = "model.onnx"
-    format: str = "onnx"
-    precision: str = "fp32"
-    bytes: int = 1_234_567
-    sha256: str = "ab" * 32
-    largest_difference: float = 3e-6
-    tolerance: float | None = 1e-4
-    agreement: float = 1.0
-    accuracy: float = 0.75
-    torch_accuracy: float = 0.76
+def a_file(name: str = "model.onnx", precision: str = "fp32", size: int = 1_234_567) -> Exported:
+    return Exported(
+        format="onnx",
+        precision=precision,
+        path=Path(name),
+        sha256="ab" * 32,
+        bytes=size,
+        images=200,
+        largest_difference=3e-6,
+        agreement=1.0,
+        accuracy=0.75,
+        torch_accuracy=0.76,
+        tolerance=Tolerance(),
+        seconds=1.0,
+        opset=17,
+        versions={"onnx": "1.23"},
+    )
 
 
 def some_scores(names: tuple[str, ...] = ("ant", "bee", "cow")) -> Scores:
@@ -48,7 +53,7 @@ def a_card(**changes) -> Card:
         training={"data set": "folder", "recipe": "epochs 3", "seed": 0},
         curve=(0.4, 0.6, 0.7),
         scores={"validation": replace(some_scores(), accuracy=0.72), "test": some_scores()},
-        exports=(File(), File(path="model-int8.onnx", precision="int8", bytes=345_678, tolerance=None)),
+        exports=(a_file(), a_file("model-int8.onnx", "int8", 345_678)),
         latency=LATENCY,
         candidates=(
             Candidate("trial 4", LATENCY, 0.7, is_chosen=True),

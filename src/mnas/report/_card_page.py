@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader
 
@@ -12,6 +12,9 @@ from mnas._whole_file import write_whole
 from mnas.report._card import Card
 from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
 from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
+
+if TYPE_CHECKING:
+    from mnas.export import Exported
 
 _UNSAID = ("devices", "notes", "model_bytes")  # of a latency's conditions: said elsewhere on the page
 
@@ -54,9 +57,18 @@ def _environment(autoescape: bool) -> Environment:
         "ms": lambda value: f"{value:.4g}" if value is not None else "",
         "count": lambda value: f"{value:,}",
         "mb": lambda value: f"{value / 1e6:.2f}",
+        "allowed": _allowed,
     }
     environment.filters.update(filters)
     return environment
+
+
+def _allowed(export: Exported) -> str:
+    """What the file was held to."""
+    tolerance = export.tolerance
+    if export.precision == "fp32":
+        return f"difference at most {tolerance.fp32_difference:.0e}"
+    return f"{tolerance.int8_agreement:.0%} equal, {tolerance.int8_accuracy_loss:.0%} lost"
 
 
 def _plain_markdown(value: Any) -> Any:

@@ -92,12 +92,13 @@ def confusion_figure(scores: Scores) -> Figure:
     side = 3.2 + 0.28 * size
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.pcolormesh(range(size), range(size), shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()  # the first class on top, as in a table
     axes.set_xticks(range(size), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(size), names, fontsize=8)
-    axes.set_xlabel("given by the model")
+    axes.set_xlabel("given by the model (darker: a larger share of the true class)")
     axes.set_ylabel("true class")
-    figure.colorbar(image, ax=axes, shrink=0.7, label="share of the true class")
     if size <= _MOST_COUNTED_CLASSES:
         for (row, column), share in np.ndenumerate(shares):
             color = "white" if share > 0.5 else "black"  # whichever can be read on the cell
