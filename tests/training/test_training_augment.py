@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mnas.training._augment import augment
+from mnas.training._augment import RandomMoves
 
 
 @pytest.fixture
@@ -25,6 +25,11 @@ def moved(image, down, right):
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def augment(images, shift, mirror, generator):
+    moves = RandomMoves(shift, mirror)
+    return moves.apply(images, moves.draw(len(images), generator))
 
 
 def test_without_shift_and_mirror_nothing_changes(images):

@@ -46,7 +46,10 @@ def test_without_a_learning_rate_the_peak_is_the_official_one_for_long_trainings
     "change",
     [
         {"epochs": 0}, {"batch": 1}, {"learning_rate": 0}, {"warmup_epochs": 6}, {"weight_decay": -1},
-        {"label_smoothing": 1}, {"dropout": 1}, {"ema": 1}, {"shift": 0.6}, {"schedule_epochs": 0},
+        {"label_smoothing": 1}, {"dropout": 1}, {"ema": 1}, {"shift": 0.6}, {"schedule_epochs": -1},
+        {"optimizer": "adam"}, {"momentum": 1}, {"schedule": "steps"}, {"rate_per_256": 0}, {"clip": -1},
+        {"randaugment": 11}, {"erasing": 2}, {"mixup": -1}, {"class_weights": "yes"}, {"distillation": 2},
+        {"temperature": 0}, {"resolution": -1},
     ],
 )  # fmt: skip
 def test_recipes_out_of_range_are_refused_by_name(change):

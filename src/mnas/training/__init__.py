@@ -1,4 +1,4 @@
-"""Images and a module -> a trained module and its accuracy, by the paper's recipe, made quick for small images.
+"""Images and a module -> a trained module and its accuracy: short trainings of a search, and whole ones by recipe.
 
 What needs torch is loaded when it is first named.
 """
@@ -8,18 +8,44 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mnas.training._hardware import Hardware
 from mnas.training._recipe import Recipe
+from mnas.training._recipe_files import load_recipe, recipe_names, recipe_text
 from mnas.training._schedule import learning_rate, peak_learning_rate
+from mnas.training._torchrun import rank, started_by_torchrun
 
 if TYPE_CHECKING:
+    from mnas.training._checkpoints import Checkpoints
     from mnas.training._evaluate import evaluate
+    from mnas.training._progress import Progress
     from mnas.training._rmsprop_tf import RMSpropTF
+    from mnas.training._tensorboard import TensorBoard
     from mnas.training._train import TrainingResult, train
 
-__all__ = ["RMSpropTF", "Recipe", "TrainingResult", "evaluate", "learning_rate", "peak_learning_rate", "train"]
+__all__ = [
+    "Checkpoints",
+    "Hardware",
+    "Progress",
+    "RMSpropTF",
+    "Recipe",
+    "TensorBoard",
+    "TrainingResult",
+    "evaluate",
+    "learning_rate",
+    "load_recipe",
+    "peak_learning_rate",
+    "rank",
+    "recipe_names",
+    "recipe_text",
+    "started_by_torchrun",
+    "train",
+]
 
 _HEAVY = {
+    "Checkpoints": "_checkpoints",
+    "Progress": "_progress",
     "RMSpropTF": "_rmsprop_tf",
+    "TensorBoard": "_tensorboard",
     "TrainingResult": "_train",
     "evaluate": "_evaluate",
     "train": "_train",

@@ -33,11 +33,14 @@ class NormMomentum:
     The official momentum of 0.99 forgets its start after some hundred steps. That is nothing in 400,000 steps
     and longer than a whole proxy training, whose network would be evaluated with the statistics of its first
     weights. So the share of the new batch begins at one and falls to the module's own. (Shares that fall more
-    quickly, as the weights' average has them, left early epochs at the accuracy of a guess.)
+    quickly, as the weights' average has them, left early epochs at the accuracy of a guess.) Without `is_used`
+    every share is the module's own.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        norms = (child for child in module.modules() if isinstance(child, nn.modules.batchnorm._BatchNorm))
+    def __init__(self, module: nn.Module, is_used: bool) -> None:
+        norms = [
+            child for child in module.modules() if isinstance(child, nn.modules.batchnorm._BatchNorm) and is_used
+        ]
         self._own = {norm: norm.momentum for norm in norms if norm.momentum is not None}
 
     def set(self, step: int) -> None:

@@ -17,7 +17,7 @@ class FlatParameters:
 
         flat = FlatParameters(module)
         gradients = torch.autograd.grad(loss, flat.parameters)
-        flat.set_gradients(gradients)        # flat.decayed.grad and flat.plain.grad
+        flat.set_gradients(flat.line(gradients))        # flat.decayed.grad and flat.plain.grad
         flat.release()                       # the module has tensors of its own again
     """
 
@@ -28,30 +28,34 @@ class FlatParameters:
         decayed = [weight for weight in everyone if id(weight) not in of_norms]
         plain = [weight for weight in everyone if id(weight) in of_norms]
         self.parameters = decayed + plain
-        self.statistics = [
+        self._buffers = [
             buffer for norm in norms for buffer in (norm.running_mean, norm.running_var) if buffer is not None
         ]
         self._boundary = sum(weight.numel() for weight in decayed)
         # One vector for all: weights with decay, weights without, statistics.
-        self.vector = torch.cat([_line(tensor.detach()) for tensor in [*self.parameters, *self.statistics]])
+        self.vector = torch.cat([_line(tensor.detach()) for tensor in [*self.parameters, *self._buffers]])
         self._trained = sum(weight.numel() for weight in self.parameters)
         self.decayed = self.vector[: self._boundary]
         self.plain = self.vector[self._boundary : self._trained]
+        self.statistics = self.vector[self._trained :]
         self._point_into(self.vector)
 
-    def set_gradients(self, gradients: tuple[Tensor, ...]) -> None:
-        """Gradients of `parameters`, in their order, as those of `decayed` and `plain`."""
-        line = torch.cat([_line(gradient) for gradient in gradients])
+    def line(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Gradients of `parameters`, in their order, end to end."""
+        return torch.cat([_line(gradient) for gradient in gradients])
+
+    def set_gradients(self, line: Tensor) -> None:
+        """The gradients of `decayed` and `plain`, as views of the line."""
         self.decayed.grad, self.plain.grad = line[: self._boundary], line[self._boundary :]
 
     def release(self) -> None:
         """Give every parameter and statistic of the module a tensor of its own, in torch's usual order."""
-        for tensor in [*self.parameters, *self.statistics]:
+        for tensor in [*self.parameters, *self._buffers]:
             tensor.data = tensor.detach().clone(memory_format=torch.contiguous_format)
 
     def _point_into(self, vector: Tensor) -> None:
         start = 0
-        for tensor in [*self.parameters, *self.statistics]:
+        for tensor in [*self.parameters, *self._buffers]:
             tensor.data = _shaped(vector[start : start + tensor.numel()], tensor.shape)
             start += tensor.numel()
 

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+import math
+
 from mnas.training._recipe import Recipe
 
 _DECAY = 0.97
 _DECAY_EPOCHS = 2.4
-_PER_IMAGE = 0.016 / 256  # the official code's
 _SHORT, _SHORTEST = 2000, 96  # steps; see peak_learning_rate
 
 
 def peak_learning_rate(recipe: Recipe, steps: int) -> float:
     """The recipe's learning rate, or where it has none, one for a training of so many steps.
 
-    The official 0.016 per 256 images of a batch, times 1 + 2000 / steps. RMSProp's mean squares start at one
-    and take some hundred steps to fall to those of the gradients; until then a step is as small as the
-    gradient. For 400,000 steps that is nothing, in a training of a hundred it is all there is. The factor was
-    fitted on digits (96 to 440 steps) and on Fashion-MNIST (843 steps); below 96 steps it stays.
+    `rate_per_256`, officially 0.016, per 256 images of a batch; where `short_rate` is set times 1 + 2000 / steps.
+    RMSProp's mean squares start at one and take some hundred steps to fall to those of the gradients; until then
+    a step is as small as the gradient. For 400,000 steps that is nothing, in a training of a hundred it is all
+    there is. The factor was fitted on digits (96 to 440 steps) and on Fashion-MNIST (843 steps); below 96 steps
+    it stays.
 
     >>> round(peak_learning_rate(Recipe(batch=4096), 109_474), 3), round(peak_learning_rate(Recipe(batch=64), 96), 3)
     (0.261, 0.087)
+    >>> peak_learning_rate(Recipe(batch=4096, short_rate=False), 109_474)
+    0.256
     """
     if recipe.learning_rate is not None:
         return recipe.learning_rate
-    return _PER_IMAGE * recipe.batch * (1 + _SHORT / max(steps, _SHORTEST))
+    official = recipe.rate_per_256 / 256 * recipe.batch
+    return official * (1 + _SHORT / max(steps, _SHORTEST)) if recipe.short_rate else official
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step, counted from 0 over the whole training.
 
-    Linear warm-up, then x0.97 every 2.4 epochs as a staircase that starts at step 0, as in the official code.
+    Linear warm-up, then stairs or a cosine. Stairs: x0.97 every 2.4 epochs from step 0 on, as in the official code.
     The paper's 350 epochs come to 145 stairs, that is to 1.2 % of the peak. A training of five epochs with a
-    stair every 2.4 would end at 94 % of the peak, with weights that are still noise; so the stairs are
-    squeezed: a stair lasts 2.4 x epochs / `schedule_epochs` epochs, and every length of training ends at the
-    same share of its peak.
+    stair every 2.4 would end at 94 % of the peak, with weights that are still noise; so with `schedule_epochs` the
+    stairs are squeezed: a stair lasts 2.4 x epochs / `schedule_epochs` epochs, and every length of training ends
+    at the same share of its peak. The cosine falls from the peak after the warm-up to zero.
 
     >>> proxy = Recipe(epochs=5, learning_rate=0.02, warmup_epochs=0)
     >>> [round(learning_rate(proxy, step, 10), 4) for step in (0, 25, 49)]
@@ -43,5 +48,8 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     peak = peak_learning_rate(recipe, recipe.epochs * steps_per_epoch)
     if epoch < recipe.warmup_epochs:
         return peak * (step + 1) / (recipe.warmup_epochs * steps_per_epoch + 1)
-    stairs = int(epoch / recipe.epochs * recipe.schedule_epochs / _DECAY_EPOCHS)
-    return float(peak * _DECAY**stairs)
+    if recipe.schedule == "cosine":
+        done = (epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
+        return peak * (1 + math.cos(math.pi * done)) / 2
+    written = epoch / recipe.epochs * recipe.schedule_epochs if recipe.schedule_epochs else epoch
+    return float(peak * _DECAY ** int(written / _DECAY_EPOCHS))

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from mnas.datasets import Dataset, Part
-from mnas.errors import TrainingError
-from mnas.training._augment import augment
-from mnas.training._average import NormMomentum, WeightAverage, swap
-from mnas.training._evaluate import Normalize, evaluate
-from mnas.training._flat_parameters import FlatParameters
+from mnas.errors import SettingsError, TrainingError
+from mnas.training._checkpoints import Checkpoints
+from mnas.training._hardware import Hardware
+from mnas.training._processes import Processes
+from mnas.training._progress import Progress
 from mnas.training._recipe import Recipe
-from mnas.training._rmsprop_tf import RMSpropTF
-from mnas.training._schedule import learning_rate, peak_learning_rate
+from mnas.training._run import Run
 
-# Times the loss of a guess. A training that got there does not come back within its epochs.
-_DIVERGED = 1000.0
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
@@ -35,7 +30,7 @@ class TrainingResult:
     curve: tuple[float, ...]  # accuracy after each epoch
     losses: tuple[float, ...]  # mean training loss of each epoch
     images: int  # that were trained on, counted each time
-    seconds: float
+    seconds: float  # of all processes one after the other that it took, where it was resumed
 
 
 def train(
@@ -47,110 +42,68 @@ def train(
     train_on: Part = "train",
     evaluate_on: Part | None = "validation",
     on_epoch: Callable[[int, float], None] | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+    hardware: Hardware | None = None,
+    checkpoints: Checkpoints | None = None,
+    teacher: nn.Module | None = None,
 ) -> TrainingResult:
     """Train a module in place and evaluate it after each epoch.
 
-    The same weights, data and seed give the same result, bit for bit on one machine with one thread. Torch's
-    global generator is left as it was. `on_epoch` is told the epoch, from 1, and its accuracy; what it raises
-    ends the training.
+    The same weights, data and seed give the same result, bit for bit on one machine with one thread, whether or
+    not the training was killed and resumed. Torch's global generator is left as it was. `on_epoch` is told the
+    epoch, from 1, and its accuracy, `on_step` the Progress (on a GPU after every 50 steps); what they raise ends
+    the training. The teacher sees the images as the module does, and is left as it was.
 
     Raises:
         TrainingError: the loss became not finite or enormous, or memory ran out.
+        SettingsError: the recipe, the hardware and the data do not fit each other.
+        StorageError: a checkpoint cannot be written, or is not this training's.
     """
+    _check_teacher(recipe, teacher)
+    hardware = hardware or Hardware()
     began = time.perf_counter()
-    curve: list[float] = []
-    with _own_randomness(seed), _memory_errors(), _Run(model, dataset, recipe, seed, train_on) as run:
-        for epoch in range(1, recipe.epochs + 1):
-            run.train_epoch(epoch)
+    with contextlib.ExitStack() as stack:
+        processes = Processes(hardware.distributed, hardware.device != "cpu" and torch.cuda.is_available())
+        device = hardware.torch_device(processes.local_rank)
+        stack.enter_context(processes)
+        stack.enter_context(_own_randomness(seed, device, hardware.deterministic))
+        stack.enter_context(_memory_errors())
+        run = Run(model, dataset, recipe, hardware, processes, device, seed, (train_on, evaluate_on), teacher)
+        run.checkpoints, run.on_step = checkpoints, on_step
+        stack.enter_context(run)
+        while run.epoch <= recipe.epochs:
+            run.train_epoch()
             if evaluate_on is not None:
-                curve.append(run.evaluate(evaluate_on))
+                accuracy = run.evaluate(evaluate_on)
                 if on_epoch is not None:
-                    on_epoch(epoch, curve[-1])
-    seconds = time.perf_counter() - began
-    return TrainingResult(curve[-1] if curve else None, tuple(curve), tuple(run.losses), run.images_seen, seconds)
+                    on_epoch(run.epoch, accuracy)
+            run.end_epoch()
+    seconds = run.seconds_before + time.perf_counter() - began
+    curve = tuple(run.curve)
+    return TrainingResult(curve[-1] if curve else None, curve, tuple(run.losses), run.images_seen, seconds)
 
 
-class _Run:
-    """One training in progress. On the way out the module gets its averaged weights and its own tensors."""
-
-    def __init__(self, model: nn.Module, dataset: Dataset, recipe: Recipe, seed: int, train_on: Part) -> None:
-        self.model, self.dataset, self.recipe = model, dataset, recipe
-        self.images = dataset.split(train_on)
-        self.steps_per_epoch = max(1, len(self.images) // recipe.batch)
-        self.normalize = Normalize(dataset)
-        self.shift = 0 if self.images.is_cropped else round(recipe.shift * dataset.resolution)
-        self.generator = torch.Generator().manual_seed(seed)
-        self._peak = peak_learning_rate(recipe, recipe.epochs * self.steps_per_epoch)
-        self.step = 0
-        self.images_seen = 0
-        self.losses: list[float] = []
-
-    def __enter__(self) -> _Run:
-        self.was_training = self.model.training
-        self.norms = NormMomentum(self.model)
-        self.flat = FlatParameters(self.model)
-        self.average = WeightAverage(self.flat.vector, self.recipe.ema)
-        groups = [
-            {"params": [self.flat.decayed], "weight_decay": self.recipe.weight_decay},
-            {"params": [self.flat.plain]},
-        ]
-        self.optimizer = RMSpropTF(groups, lr=0.0)  # set before each step
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        swap(self.flat.vector, self.average.value)
-        self.flat.release()
-        self.norms.restore()
-        self.model.train(self.was_training)
-
-    def train_epoch(self, epoch: int) -> None:
-        """One pass over the training images."""
-        self.model.train()
-        seed = int(torch.randint(2**62, (), generator=self.generator))
-        losses = [
-            self._take_step(epoch, pixels, labels) for pixels, labels in self.images.batches(self.recipe.batch, seed)
-        ]
-        self.losses.append(math.fsum(losses) / len(losses))
-
-    def evaluate(self, part: Part) -> float:
-        """The accuracy of the averaged weights."""
-        swap(self.flat.vector, self.average.value)
-        accuracy = evaluate(self.model, self.dataset, part)
-        swap(self.flat.vector, self.average.value)
-        return accuracy
-
-    def _take_step(self, epoch: int, pixels: Tensor, labels: Tensor) -> float:
-        self.norms.set(self.step)
-        mirror = self.recipe.mirror and self.dataset.mirrors
-        images = augment(self.normalize(pixels), self.shift, mirror, self.generator)
-        logits = self.model(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        value = self._checked(loss.item(), epoch, logits.shape[1])
-        self.flat.set_gradients(torch.autograd.grad(loss, self.flat.parameters, materialize_grads=True))
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, self.step, self.steps_per_epoch)
-        self.optimizer.step()
-        self.average.update(self.step)
-        self.step += 1
-        self.images_seen += len(labels)
-        return value
-
-    def _checked(self, loss: float, epoch: int, classes: int) -> float:
-        if math.isfinite(loss) and loss < _DIVERGED * math.log(max(classes, 2)):
-            return loss
-        where = f"epoch {epoch}, step {self.step - (epoch - 1) * self.steps_per_epoch + 1} of {self.steps_per_epoch}"
-        raise TrainingError(
-            f"training diverged in {where}: the loss is {loss:.3g} (a guess has {math.log(classes):.3g}); "
-            f"a peak learning rate of {self._peak:.3g} may be too high for this network"
+def _check_teacher(recipe: Recipe, teacher: nn.Module | None) -> None:
+    if bool(recipe.distillation) != (teacher is not None):
+        came = "a teacher" if teacher is not None else "no teacher"
+        raise SettingsError(
+            f"distillation should be above zero where there is a teacher, and only there; got {recipe.distillation} "
+            f"and {came}"
         )
 
 
 @contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
+def _own_randomness(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
     """Dropout knows no generator but torch's global one: it is seeded here and put back."""
-    with torch.random.fork_rng(devices=[]):
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        yield
+        if deterministic:
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 
 @contextlib.contextmanager
