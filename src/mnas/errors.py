@@ -3,6 +3,7 @@
     MnasError
     ├── CandidateError        record it and go on: one candidate costs one trial, never the search
     │   ├── TrainingError         its training diverged, ran out of memory or lost its worker
+    │   ├── ExportError           it could not be converted, or the file gives other outputs
     │   └── MeasurementError      its latency could not be had, or its outputs were wrong
     ├── DeviceError           retry, then stop: the device went away
     └── StopError             stop: going on would waste or destroy something
@@ -28,6 +29,10 @@ class CandidateError(MnasError):
 
 class TrainingError(CandidateError):
     """A candidate's training gave no accuracy."""
+
+
+class ExportError(CandidateError):
+    """A network could not be converted for a runtime, or what was converted gives other outputs."""
 
 
 class MeasurementError(CandidateError):

@@ -27,7 +27,7 @@ OPSET = 17
 IR_VERSION = 8  # the oldest that goes with OPSET 17: every current runtime reads it
 INPUT, OUTPUT = "images", "logits"
 
-_Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 
 
 def onnx_model(module: Network, *, dynamic_batch: bool = False) -> onnx.ModelProto:
@@ -147,10 +147,10 @@ class _Writer:
     def _pointwise(self, name: str, module: Linear) -> tuple[str, str]:
         return self._weight_and_bias(name, _array(module.weight)[:, :, None, None], _array(module.bias))
 
-    def _weight_and_bias(self, name: str, weight: _Array, bias: _Array) -> tuple[str, str]:
+    def _weight_and_bias(self, name: str, weight: Array, bias: Array) -> tuple[str, str]:
         return self._weight(f"{name}.weight", weight), self._weight(f"{name}.bias", bias)
 
-    def _weight(self, name: str, value: _Array | np.float32) -> str:
+    def _weight(self, name: str, value: Array | np.float32) -> str:
         self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
@@ -159,7 +159,7 @@ class _Writer:
         return name
 
 
-def _folded(module: ConvNorm) -> tuple[_Array, _Array]:
+def _folded(module: ConvNorm) -> tuple[Array, Array]:
     """Weight and bias of the convolution that does what convolution and batch norm do."""
     norm = module.norm
     mean, variance = norm.running_mean, norm.running_var
@@ -172,5 +172,5 @@ def _folded(module: ConvNorm) -> tuple[_Array, _Array]:
     return weight, _array(beta - mean * scale)
 
 
-def _array(tensor: torch.Tensor) -> _Array:
+def _array(tensor: torch.Tensor) -> Array:
     return tensor.detach().cpu().to(torch.float32).contiguous().numpy()
