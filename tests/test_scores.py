@@ -77,7 +77,10 @@ def test_several_labels_are_counted_as_by_hand():
     scores = score(reader(is_multilabel=True), images(answers, truth))
     assert scores.accuracy == pytest.approx(2 / 3)  # of the second image one label is missing
     assert scores.micro_f1 == pytest.approx(2 * 4 / (2 * 4 + 1))
-    assert (scores.classes[1].recall, scores.classes[1].average_precision) == (0.5, pytest.approx(1 / 2 + 1 / 2 * 2 / 3))
+    assert (scores.classes[1].recall, scores.classes[1].average_precision) == (
+        0.5,
+        pytest.approx(1 / 2 + 1 / 2 * 2 / 3),
+    )
     assert scores.classes[5].average_precision is None
     assert scores.mean_average_precision == pytest.approx((1 + 5 / 6 + 1) / 3)
     assert scores.is_multilabel

@@ -112,7 +112,7 @@ class ModelFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make the folder {self.path}: {error}") from error
-        with contextlib.closing(lock_folder(self.path, f"its curve.jsonl, which grows by a line each epoch")):
+        with contextlib.closing(lock_folder(self.path, f"{self.path}/curve.jsonl has a line per epoch")):
             yield
 
     def begin(self, settings: TrainingSettings, class_names: Sequence[str], resume: bool) -> None:
@@ -156,10 +156,11 @@ class ModelFolder:
             raise SettingsError(f"{self.path} is {what}; it has no {self.model_file.name}")
         return load_model(self.model_file)
 
-    def add_epoch(self, row: Mapping[str, Any]) -> None:
+    def add_epoch(self, epoch: int, accuracy: float) -> None:
         """Write an epoch's line; later ones of before an interruption are dropped, for they come again."""
-        rows = [known for known in self.curve() if known["epoch"] < row["epoch"]]
-        text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in [*rows, dict(row)])
+        rows = [known for known in self.curve() if known["epoch"] < epoch]
+        rows.append({"epoch": epoch, "accuracy": accuracy})
+        text = "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
         write_whole(self.path / "curve.jsonl", text.encode())
 
     def curve(self) -> list[dict[str, Any]]:

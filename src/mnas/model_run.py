@@ -15,7 +15,7 @@ from mnas import registry
 from mnas.config import Part
 from mnas.datasets import Dataset, Images
 from mnas.datasets import Part as Split
-from mnas.errors import MnasError, SettingsError, StorageError
+from mnas.errors import MnasError, SettingsError
 from mnas.folder import load_result
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.report import Candidate, Card, Origin, write_card
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _CALIBRATION_IMAGES = 128
 _CHECK_IMAGES = 512
 _CHECK_BATCH = 16
+_CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ def train_model(
     dataset = make_dataset(settings.dataset, settings.architecture)
     settings = replace(settings, architecture=fitted(settings.architecture, dataset))
     model, watch = ModelFolder(folder), watch or Watch()
+    if not _is_first(hardware):
+        _train(settings, dataset, model, hardware, watch)
+        return model
     with model.locked():
         model.begin(settings, dataset.class_names, resume)
         if not model.is_finished:
@@ -190,17 +194,21 @@ def _train(
     from mnas.training import Checkpoints, train
 
     watch.phase("training")
-    module = _start(settings)
+    module, checkpoints = _start(settings), Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
+    is_first = _is_first(hardware)
     result = train(
         module,
         dataset,
         settings.recipe,
         seed=settings.seed,
         hardware=hardware,
-        checkpoints=Checkpoints(model.path),
-        on_epoch=lambda epoch, accuracy: model.add_epoch({"epoch": epoch, "accuracy": accuracy}),
+        checkpoints=checkpoints,
+        teacher=_teacher(settings),
+        on_epoch=model.add_epoch if is_first else None,
         on_step=watch.step,
     )
+    if not is_first:
+        return
     trained = TrainedModel(
         module=module,
         class_names=tuple(dataset.class_names),
@@ -210,17 +218,43 @@ def _train(
         made=model.made(),
     )
     save_model(model.model_file, trained)
-    (model.path / "checkpoint.safetensors").unlink(missing_ok=True)
+    checkpoints.path.unlink(missing_ok=True)
+
+
+def _is_first(hardware: Hardware | None) -> bool:
+    """Whether this process writes the files: of several that train together, only one does."""
+    from mnas.training import rank
+
+    return hardware is None or not hardware.distributed or rank() == 0
 
 
 def _start(settings: TrainingSettings) -> Network:
-    """The module before its training."""
-    from mnas.models import build_model, load_weights
+    """The module before its training: with fresh weights, or those of another model where they fit."""
+    from mnas.models import build_model, load_model
 
-    dropout, architecture = settings.recipe.dropout, settings.architecture
+    module = build_model(settings.architecture, dropout=settings.recipe.dropout, seed=settings.seed)
     if settings.weights is None:
-        return build_model(architecture, dropout=dropout, seed=settings.seed)
-    return load_weights(settings.weights, architecture, dropout=dropout, seed=settings.seed)
+        return module
+    path = Path(settings.weights).expanduser()
+    known = load_model(path / "model.safetensors" if path.is_dir() else path).module.state_dict()
+    own = module.state_dict()
+    fitting = {key: value for key, value in known.items() if key in own and own[key].shape == value.shape}
+    lacking = sorted(key for key in own.keys() - fitting.keys() if not key.startswith("classifier."))
+    if lacking:
+        raise SettingsError(
+            f"weights to start from should be of the same architecture apart from its classes; those of {path} do not "
+            f"fit {len(lacking)} tensors, such as {lacking[0]}"
+        )
+    module.load_state_dict(own | fitting)
+    return module
+
+
+def _teacher(settings: TrainingSettings) -> Network | None:
+    """The trained model whose answers are learnt too."""
+    if settings.teacher is None:
+        return None
+    teacher = ModelFolder(Path(settings.teacher)).trained()
+    return teacher.module
 
 
 def _preprocessing(dataset: Dataset) -> Any:
@@ -278,9 +312,21 @@ def _commands(model: ModelFolder, settings: TrainingSettings) -> list[str]:
     """What makes all this again. training.toml is a recipe and a data set, so that every setting comes back."""
     path, own = str(model.path), str(model.path / "training.toml")
     weights = ["--weights", settings.weights] if settings.weights else []
-    train = ["mnas", "train", str(settings.architecture), "--data", own, "--recipe", own, "--seed", str(settings.seed)]
+    train = [
+        "mnas",
+        "train",
+        str(settings.architecture),
+        "--data",
+        own,
+        "--recipe",
+        own,
+        "--seed",
+        str(settings.seed),
+    ]
     lines = [[*train, *weights, "--out", f"{path}-again"]]
-    lines += [["mnas", "evaluate", path, *(["--split", part] if part != "validation" else [])] for part in model.scores()]
+    lines += [
+        ["mnas", "evaluate", path, *(["--split", part] if part != "validation" else [])] for part in model.scores()
+    ]
     if exports := model.exports():
         formats = [word for name in dict.fromkeys(row.format for row in exports) for word in ("--to", name)]
         is_int8 = any(row.precision == "int8" for row in exports)

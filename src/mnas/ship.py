@@ -1,6 +1,6 @@
 """From a finished search to a model that was trained, chosen, tested, exported and measured: what `mnas ship` does.
 
-best few of the front -> latency on the device -> each trained -> the best on validation -> tested once -> files -> card
+best few of the front -> latency on the device -> each trained -> best on validation -> tested once -> files, card
 
 ship.json           what was asked for, latencies, what failed, which was chosen
 candidates/trial-N  a model folder for each
@@ -323,7 +323,8 @@ class _Journal:
             raise StorageError(f"{self.path} is damaged: {error}. Ship into another folder with --out") from error
         if version != FORMAT_VERSION:
             raise StorageError(
-                f"{self.path} has format {version}, this mnas reads format {FORMAT_VERSION}: use the mnas that made it"
+                f"{self.path} has format {version}, this mnas reads format {FORMAT_VERSION}: "
+                "use the mnas that made it"
             )
         differing = [f"{k}: it has {begun.get(k)}, now it is {v}" for k, v in identity.items() if begun.get(k) != v]
         if differing:

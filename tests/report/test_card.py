@@ -1,4 +1,4 @@
-"""Promises of a model's card: both pages say the same, need nothing from elsewhere, and what is foreign is escaped."""
+"""Promises of a model's card: both pages say the same, need nothing from elsewhere, and escape what is foreign."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names
 from mnas.result import SearchResult
 from mnas.space import Architecture, SearchSpace
+from mnas.training import recipe_names
 from mnas.trial import Trial
 
 
@@ -162,4 +163,5 @@ def every() -> dict[str, list[str]]:
         "datasets": registry.names("dataset"),
         "accuracies": registry.names("accuracy"),
         "models": list(reference_names()),
+        "recipes": recipe_names(),
     }
