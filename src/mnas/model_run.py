@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mnas import registry
 from mnas.config import Part
@@ -25,7 +25,7 @@ from mnas.space import Architecture
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mnas.export import Exported
+    from mnas.export import Exported, Format
     from mnas.models import Network, TrainedModel
     from mnas.training import Hardware, Progress
 
@@ -143,7 +143,9 @@ def export_model(
         made: list[Exported] = []
         for name in formats:
             watch.phase(f"exporting to {name} and checking the file")
-            found = export_files(trained, folder, [name], int8=int8, calibration=calibration, check=check)
+            found = export_files(
+                trained, folder, [cast("Format", name)], int8=int8, calibration=calibration, check=check
+            )
             model.add_exports(found)  # one by one: a format that fails leaves the others
             made += found
         write_model_card(model)
@@ -242,7 +244,7 @@ def _start(settings: TrainingSettings) -> Network:
     lacking = sorted(key for key in own.keys() - fitting.keys() if not key.startswith("classifier."))
     if lacking:
         raise SettingsError(
-            f"weights to start from should be of the same architecture apart from its classes; those of {path} do not "
+            f"weights to start from should be of the same architecture, its classes apart; those of {path} do not "
             f"fit {len(lacking)} tensors, such as {lacking[0]}"
         )
     module.load_state_dict(own | fitting)

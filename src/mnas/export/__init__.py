@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mnas.export._check import Tolerance
     from mnas.export._executorch import executorch_model
     from mnas.export._export_model import Exported, export_model
-    from mnas.export._formats import FORMATS, Format
+    from mnas.export._formats import FORMATS, Format, check_formats
     from mnas.export._litert import litert_model
     from mnas.export._onnx import OPSET, onnx_model, save_onnx
     from mnas.export._onnx_int8 import onnx_int8_model
@@ -20,6 +20,7 @@ __all__ = [
     "Exported",
     "Format",
     "Tolerance",
+    "check_formats",
     "executorch_model",
     "export_model",
     "litert_model",
@@ -33,6 +34,7 @@ _HOMES = {
     "Exported": "mnas.export._export_model",
     "Format": "mnas.export._formats",
     "Tolerance": "mnas.export._check",
+    "check_formats": "mnas.export._formats",
     "export_model": "mnas.export._export_model",
     "OPSET": "mnas.export._onnx",
     "executorch_model": "mnas.export._executorch",
