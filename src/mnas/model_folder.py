@@ -70,7 +70,7 @@ class TrainingSettings:
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingSettings:
         """The inverse of `to_dict`."""
         model = dict(data["model"])
-        architecture, recipe = Architecture.parse(model.pop("architecture")), _recipe(data["recipe"])
+        architecture, recipe = Architecture.parse(model.pop("architecture")), Recipe(**data["recipe"])
         return cls(architecture=architecture, dataset=Part(**data["dataset"]), recipe=recipe, **model)
 
     def differences(self, other: TrainingSettings) -> list[str]:
@@ -263,12 +263,6 @@ class ModelFolder:
             return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
         except (OSError, ValueError) as error:
             raise StorageError(f"{path} is damaged: {error}. Remove it and make it again") from error
-
-
-def _recipe(table: Mapping[str, Any]) -> Recipe:
-    """A recipe as TOML kept it, whose lists were tuples; what it left out was None, as is the default."""
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    return Recipe(**plain)
 
 
 def _compared(settings: TrainingSettings) -> dict[str, Any]:

@@ -56,6 +56,8 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "npz": "mnas.datasets:NpzDataset",
         "folder": "mnas.datasets:FolderDataset",
         "imagenet": "mnas.datasets:ImageNetDataset",
+        "webdataset": "mnas.datasets:WebDatasetDataset",
+        "huggingface": "mnas.datasets:HuggingFaceDataset",
     },
     "accuracy": {
         "proxy": "mnas.accuracy:ProxyTask",

@@ -370,14 +370,12 @@ class _Journal:
 
 def _device(settings: ShipSettings, stored: Settings) -> Device:
     """The device to measure on: the given one, else the run's, or what it measures its front on where it predicts."""
-    if settings.device is not None:
-        return registry.measuring_device(settings.device.name, settings.device.options)
-    made: Device = registry.make("device", stored.device.name, stored.device.options)
-    front: Mapping[str, Any] | None = getattr(made, "measure_on", None)
-    if front is None:
-        return registry.measuring_device(stored.device.name, stored.device.options)
-    options = {key: value for key, value in front.items() if key != "name"}
-    return registry.measuring_device(front["name"], options)
+    part = settings.device or stored.device
+    if settings.device is None:
+        front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
+        part = part if front is None else Part(**front)
+    made: Device = registry.measuring_device(part.name, part.options)
+    return made
 
 
 def _measurement(architecture: Architecture, latency: Latency) -> Measurement:

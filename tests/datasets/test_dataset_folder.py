@@ -172,9 +172,8 @@ def test_what_fits_in_memory_is_decoded_and_the_rest_is_streamed(tmp_path):
 def test_memory_holds_the_central_square_resized(tmp_path):
     write(tmp_path, count=8, size=(16, 24))
     pixels = make(tmp_path, resolution=16).split("test").pixels
-    dataset = make(tmp_path, resolution=16)
-    file = dataset.tree().files[dataset.tree().test[0]]
-    expected = np.asarray(Image.open(file))[:, 4:20]
+    listing = make(tmp_path, resolution=16).listing()
+    expected = np.asarray(Image.open(listing.source.open(listing.test[0])))[:, 4:20]
     assert torch.equal(pixels[0], torch.from_numpy(expected.copy()).permute(2, 0, 1))
 
 

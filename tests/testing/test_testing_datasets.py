@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mnas.datasets import Dataset, DigitsDataset, FolderDataset, ImageNetDataset, NpzDataset
+from mnas.datasets import (
+    Dataset,
+    DigitsDataset,
+    FolderDataset,
+    HuggingFaceDataset,
+    ImageNetDataset,
+    NpzDataset,
+    WebDatasetDataset,
+)
 from mnas.testing import DatasetConformance
 
 CLASSES = ("daisy", "rose", "tulip")
@@ -60,6 +69,24 @@ class TestFolderStreamed(TestFolderInMemory):
         return FolderDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)
 
 
+class TestFolderOfSeveralLabels(DatasetConformance):
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path
+        write_images(tmp_path, 20, seed=0)
+        labels = {"daisy": "white yellow", "rose": "red", "tulip": "red yellow"}
+        rows = [f"{name}/{index}.png,{labels[name]}" for name in CLASSES for index in range(20)]
+        (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *rows]))
+
+    def make(self) -> Dataset:
+        return FolderDataset(path=self.path, resolution=16, validation=0.25)
+
+
+class TestFolderOfSeveralLabelsStreamed(TestFolderOfSeveralLabels):
+    def make(self) -> Dataset:
+        return FolderDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)
+
+
 class TestImageNetFolders(DatasetConformance):
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path) -> None:
@@ -69,3 +96,41 @@ class TestImageNetFolders(DatasetConformance):
 
     def make(self) -> Dataset:
         return ImageNetDataset(path=self.path, resolution=16, validation=12)
+
+
+class TestWebDataset(DatasetConformance):
+    @pytest.fixture(autouse=True)
+    def shards(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        self.path = tmp_path / "shards"
+        write_images(tmp_path / "flowers", 20, seed=0)
+        self.path.mkdir()
+        for shard in range(2):
+            with tarfile.open(self.path / f"{shard}.tar", "w") as tar:
+                for number, file in enumerate(sorted((tmp_path / "flowers").glob("*/*.png"))[shard::2]):
+                    tar.add(file, f"{number:03}.png")
+                    label = tmp_path / "label.cls"
+                    label.write_text(file.parent.name)
+                    tar.add(label, f"{number:03}.cls")
+
+    def make(self) -> Dataset:
+        return WebDatasetDataset(path=self.path, resolution=16, validation=0.25)
+
+
+class TestWebDatasetStreamed(TestWebDataset):
+    def make(self) -> Dataset:
+        return WebDatasetDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)
+
+
+class TestHuggingFaceStreamed(DatasetConformance):
+    @pytest.fixture(autouse=True)
+    def table(self, tmp_path: Path) -> None:
+        hf = pytest.importorskip("datasets")
+        self.path = tmp_path / "table"
+        write_images(tmp_path / "flowers", 20, seed=0)
+        files = sorted((tmp_path / "flowers").glob("*/*.png"))
+        data = {"image": [str(file) for file in files], "label": [file.parent.name for file in files]}
+        hf.Dataset.from_dict(data).cast_column("image", hf.Image()).save_to_disk(self.path)
+
+    def make(self) -> Dataset:
+        return HuggingFaceDataset(path=self.path, resolution=16, validation=0.25, max_memory_gb=0)

@@ -176,6 +176,28 @@ def list_names(
 
 
 @app.command()
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="What to prepare: imagenet.")],
+    train: Annotated[Path, typer.Option(help="ILSVRC2012_img_train.tar.")],
+    val: Annotated[Path, typer.Option(help="ILSVRC2012_img_val.tar.")],
+    devkit: Annotated[Path, typer.Option(help="ILSVRC2012_devkit_t12.tar.gz: the validation images' classes.")],
+    out: Annotated[Path, typer.Option(help="The folder to make; a stopped preparation goes on.")],
+) -> None:
+    """Unpack a data set's official files into the folders that mnas reads."""
+    from mnas.datasets import prepare_imagenet
+
+    if dataset != "imagenet":
+        raise did_you_mean("data set to prepare", dataset, ["imagenet"])
+    try:
+        with _display.phases() as watch:
+            counts = prepare_imagenet(train, val, devkit, out, watch)
+    except KeyboardInterrupt:
+        _display.say("\nstopped; the same command goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    _display.say(f"{out}: {counts['train']:,} training and {counts['val']:,} validation images")
+
+
+@app.command()
 def status(run: Run, json: AsJson = False) -> None:
     """Say how a run stands, whether it is running or not."""
     from mnas.folder import load_progress

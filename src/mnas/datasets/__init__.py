@@ -15,13 +15,18 @@ from mnas.datasets._split import stratified_split
 if TYPE_CHECKING:
     from mnas.datasets._array_dataset import ArrayDataset, Arrays
     from mnas.datasets._cifar import CIFAR10Dataset, CIFAR100Dataset
+    from mnas.datasets._class_counts import class_counts
     from mnas.datasets._digits import DigitsDataset
+    from mnas.datasets._encoded_dataset import EncodedDataset
     from mnas.datasets._fashion_mnist import FashionMNISTDataset
     from mnas.datasets._folder import FolderDataset
+    from mnas.datasets._huggingface import HuggingFaceDataset
     from mnas.datasets._imagenet import ImageNetDataset
     from mnas.datasets._memory_images import MemoryImages
     from mnas.datasets._npz import NpzDataset
+    from mnas.datasets._prepare_imagenet import prepare_imagenet
     from mnas.datasets._streamed_images import StreamedImages
+    from mnas.datasets._webdataset import WebDatasetDataset
 
 __all__ = [
     "ArrayDataset",
@@ -30,14 +35,19 @@ __all__ = [
     "CIFAR100Dataset",
     "Dataset",
     "DigitsDataset",
+    "EncodedDataset",
     "FashionMNISTDataset",
     "FolderDataset",
+    "HuggingFaceDataset",
     "ImageNetDataset",
     "Images",
     "MemoryImages",
     "NpzDataset",
     "Part",
     "StreamedImages",
+    "WebDatasetDataset",
+    "class_counts",
+    "prepare_imagenet",
     "stratified_split",
 ]
 
@@ -47,12 +57,17 @@ _HEAVY = {
     "CIFAR10Dataset": "_cifar",
     "CIFAR100Dataset": "_cifar",
     "DigitsDataset": "_digits",
+    "EncodedDataset": "_encoded_dataset",
     "FashionMNISTDataset": "_fashion_mnist",
     "FolderDataset": "_folder",
+    "HuggingFaceDataset": "_huggingface",
     "ImageNetDataset": "_imagenet",
     "MemoryImages": "_memory_images",
     "NpzDataset": "_npz",
     "StreamedImages": "_streamed_images",
+    "WebDatasetDataset": "_webdataset",
+    "class_counts": "_class_counts",
+    "prepare_imagenet": "_prepare_imagenet",
 }
 
 

@@ -18,7 +18,8 @@ def stratified_split(
     """Indices that stay and indices held out, both ascending; the same for the same labels, size and seed.
 
     `held_out` is a fraction below 1, or a number of images. Of each class that share is held out, rounded so
-    that the total is met; every class keeps an image and gives one.
+    that the total is met; every class keeps an image and gives one. Labels are class indices (n,), or 0 and 1 of
+    shape (n, classes) where an image may have several classes.
 
     >>> stay, held = stratified_split([0, 0, 1, 1, 1, 1], held_out=0.5, seed=0)
     >>> len(stay), len(held)
@@ -30,9 +31,16 @@ def stratified_split(
     import numpy as np
 
     classes = np.asarray(labels)
-    counts = np.bincount(classes)
+    is_several = classes.ndim == 2
+    counts = classes.sum(0, dtype=np.int64) if is_several else np.bincount(classes)
     total = round(held_out * len(classes)) if held_out < 1 else int(held_out)
-    _check(counts, held_out, total, class_names)
+    _check_each(counts, class_names)
+    if is_several:
+        from mnas.datasets._split_several import split_several
+
+        held_indices = split_several(classes, _checked(total, held_out, len(classes), 1), seed, class_names)
+        return np.setdiff1d(np.arange(len(classes)), held_indices), held_indices
+    _checked(total, held_out, len(classes), int((counts > 0).sum()))
     generator = np.random.default_rng(seed)
     held = [
         generator.permutation(np.flatnonzero(classes == index))[:take]
@@ -42,7 +50,7 @@ def stratified_split(
     return np.setdiff1d(np.arange(len(classes)), held_indices), held_indices
 
 
-def _check(counts: NDArray[np.int64], held_out: float, total: int, class_names: Sequence[str]) -> None:
+def _check_each(counts: NDArray[np.int64], class_names: Sequence[str]) -> None:
     present = counts[counts > 0]
     if len(present) and present.min() < 2:
         lone = int((counts == 1).argmax())
@@ -51,11 +59,16 @@ def _check(counts: NDArray[np.int64], held_out: float, total: int, class_names: 
             f"class {name} has one image where at least two are needed, one of them to be held out: "
             "add images or leave the class out"
         )
-    if not len(present) <= total <= counts.sum() - len(present):
+
+
+def _checked(total: int, held_out: float, images: int, least: int) -> int:
+    """`total`, where both halves have at least so many images."""
+    if not least <= total <= images - least:
         raise SettingsError(
-            f"{held_out:g} of {counts.sum()} images cannot be held out: each of the {len(present)} classes should "
-            "give at least one and keep at least one; change the share"
+            f"{held_out:g} of {images} images cannot be held out: at least {least} should be, one of each class, and "
+            f"at least {least} stay; change the share"
         )
+    return total
 
 
 def _shares(counts: NDArray[np.int64], total: int) -> list[int]:
