@@ -13,13 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "mnas"
 LEAVES = ("controllers", "accuracy", "devices", "executors", "models", "datasets", "training", "export", "storage")
 FLOORS = [
     {"errors"},
-    {"space", "_torchvision"},
+    {"space", "_torchvision", "_whole_file"},
     {"objective"},
     {"trial"},
     {"pareto"},
     {"surrogates", "profiles"},
     set(LEAVES),
-    {"stopping", "result"},
+    {"stopping", "result", "scores"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},
@@ -27,7 +27,9 @@ FLOORS = [
     {"plan"},
     {"final", "comparison", "measured_front"},
     {"folder"},
-    {"run"},
+    {"run", "model_folder"},
+    {"model_run"},
+    {"ship"},
     {"cli"},
 ]
 BETWEEN_LEAVES = {

@@ -3,11 +3,12 @@
     MnasError
     ├── CandidateError        record it and go on: one candidate costs one trial, never the search
     │   ├── TrainingError         its training diverged, ran out of memory or lost its worker
+    │   ├── ExportError           it could not be converted, or the file gives other outputs
     │   └── MeasurementError      its latency could not be had, or its outputs were wrong
     ├── DeviceError           retry, then stop: the device went away
     └── StopError             stop: going on would waste or destroy something
         ├── SettingsError         wrong settings, unknown names, bad block strings (exit code 2)
-        └── StorageError          a run folder that is broken, foreign or in use
+        └── StorageError          a run folder or file that is broken, foreign, in use or cannot be written
 
 Every message says what was expected, what came and what to do.
 """
@@ -30,6 +31,10 @@ class TrainingError(CandidateError):
     """A candidate's training gave no accuracy."""
 
 
+class ExportError(CandidateError):
+    """A network could not be converted for a runtime, or what was converted gives other outputs."""
+
+
 class MeasurementError(CandidateError):
     """A candidate's latency could not be had."""
 
@@ -47,7 +52,7 @@ class SettingsError(StopError, ValueError):
 
 
 class StorageError(StopError):
-    """A run folder that is broken, foreign or in use."""
+    """A run folder or a file that is broken, foreign, in use or cannot be written."""
 
 
 def did_you_mean(kind: str, name: str, known: Iterable[str]) -> SettingsError:

@@ -94,12 +94,12 @@ def write_run_toml(folder: Path, settings: Mapping[str, Any], device: DeviceInfo
     path = folder / "run.toml"
     begun = _read_run_toml(folder) if path.exists() else {}
     made = begun.get("run", {})
-    document = _toml_values(settings)
+    document = toml_values(settings)
     document["run"] = {
         "created": made.get("created", datetime.datetime.now().astimezone().isoformat(timespec="seconds")),
-        "commit": made.get("commit", _commit()),
+        "commit": made.get("commit", commit()),
         "device": device.fingerprint,
-        "device_details": _toml_values(device.details),
+        "device_details": toml_values(device.details),
     }
     document["versions"] = begun.get("versions", versions())
     temporary = path.with_suffix(".toml.new")
@@ -135,18 +135,18 @@ def _read_run_toml(folder: Path) -> dict[str, Any]:
         raise StorageError(str(error)) from error
 
 
-def _toml_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null: what is None is left out."""
+def toml_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as TOML has them. It has no null: what is None is left out."""
     plain: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            plain[str(key)] = _toml_values(value)
+            plain[str(key)] = toml_values(value)
         elif value is not None:
             plain[str(key)] = value if isinstance(value, (str, int, float, bool, list, tuple)) else str(value)
     return plain
 
 
-def _commit() -> str:
+def commit() -> str:
     """The git commit of mnas' own sources, "+" behind it where they were changed; empty if installed."""
     here = Path(__file__).parent
     try:

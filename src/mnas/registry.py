@@ -65,6 +65,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
 }
+_FRESH_PROCESSES = 10  # of a few measurements: more than a search could afford
 # Where a part was an object and no name, a run's settings have this and its class.
 FROM_PYTHON = "python:"
 _GROUPS: Mapping[Kind, str] = {
@@ -141,6 +142,16 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
         return factory(**given, **settings)
     except TypeError as error:
         raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error
+
+
+def measuring_device(name: str, settings: Mapping[str, Any]) -> Any:
+    """The device of that name to measure a few networks well: over several fresh processes, where it has any.
+
+    Raises:
+        SettingsError: as `make`.
+    """
+    usual = {"processes": _FRESH_PROCESSES} if "processes" in options("device", name) else {}
+    return make("device", name, usual | dict(settings))
 
 
 def _with_devices(value: Any) -> Any:

@@ -74,7 +74,7 @@ class RunStorage:
         """
         folder.mkdir(parents=True, exist_ok=True)
         with _named_errors(folder):
-            lock = _lock(folder)
+            lock = lock_folder(folder, f"mnas status {folder}")
             storage = cls(folder / "trials.sqlite", _connect(folder / "trials.sqlite"), lock)
         try:
             with _named_errors(folder):
@@ -243,17 +243,25 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _lock(folder: Path) -> sqlite3.Connection:
-    """Hold the folder for one writer; the system lets go when the process ends, however it ends."""
-    lock = sqlite3.connect(folder / ".writer", isolation_level=None, timeout=0)
+def lock_folder(folder: Path, look_on: str) -> sqlite3.Connection:
+    """Hold a folder for one writer until the answer is closed; the system lets go when the process ends, however.
+
+    `look_on` is the command that tells how it stands there.
+
+    Raises:
+        StorageError: another process holds it, or nothing can be written there.
+    """
+    lock: sqlite3.Connection | None = None
     try:
+        lock = sqlite3.connect(folder / ".writer", isolation_level=None, timeout=0)
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
-        lock.close()
+        if lock is not None:
+            lock.close()
         if "locked" not in str(error):
-            raise
+            raise StorageError(f"cannot write to {folder}: {error}. Make room or mend the permissions") from error
         raise StorageError(
-            f"another process is writing to {folder}; wait for it, or stop it. To look on: mnas status {folder}"
+            f"another process is writing to {folder}; wait for it, or stop it. To look on: {look_on}"
         ) from error
     return lock
 

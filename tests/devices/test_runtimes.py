@@ -19,9 +19,10 @@ from mnas.devices._candidate import Candidate
 from mnas.devices._conversions import Conversions
 from mnas.devices._timing import TimingPlan, warm_up
 from mnas.devices.runtimes import OnnxRuntime, Runtime, check_installed, find_runtime
-from mnas.devices.runtimes._onnx_int8 import check_int8, onnx_int8_model
-from mnas.errors import MeasurementError, SettingsError
-from mnas.export import onnx_model
+from mnas.devices.runtimes._calibration import calibration_images
+from mnas.errors import ExportError, MeasurementError, SettingsError
+from mnas.export import onnx_int8_model, onnx_model
+from mnas.export._onnx_int8 import check_int8
 from mnas.models import build_model
 from mnas.space import Architecture, mnasnet_space
 
@@ -105,13 +106,13 @@ def replaced(candidate: Candidate, runtime: Runtime, network: torch.nn.Module) -
 
 
 def test_a_convolution_left_in_fp32_is_noticed():
-    model = onnx_int8_model(build_model(SMALL, seed=0).eval())
+    model = onnx_int8_model(build_model(SMALL, seed=0).eval(), calibration_images(SMALL))
     check_int8(model)
     conv = next(node for node in model.graph.node if node.op_type == "Conv")
     quantize = helper.make_node("Identity", [conv.input[0]], ["past"], "past")
     model.graph.node.insert(0, quantize)
     conv.input[0] = "past"
-    with pytest.raises(MeasurementError, match=f"int8 was asked for, but Conv '{conv.name}' is not quantized"):
+    with pytest.raises(ExportError, match=f"int8 was asked for, but Conv '{conv.name}' is not quantized"):
         check_int8(model)
 
 

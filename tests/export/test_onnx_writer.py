@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mnas.errors import SettingsError
+from mnas.errors import SettingsError, StorageError
 from mnas.export import OPSET, onnx_model, save_onnx
 from mnas.models import build_model, reference_architecture
 from mnas.space import Architecture, count_madds, mnasnet_space, weight_bytes
@@ -211,7 +211,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(StorageError, match=r"cannot write .*winner.onnx .*: no space left"):
         save_onnx(build_model(Architecture.parse(EVERYTHING), seed=0), path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["winner.onnx"]

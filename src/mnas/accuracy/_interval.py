@@ -26,4 +26,5 @@ def binomial_interval(accuracy: float, images: int) -> tuple[float, float]:
     spread = _Z95**2 / images
     centre = (accuracy + spread / 2) / (1 + spread)
     half = _Z95 / (1 + spread) * math.sqrt(accuracy * (1 - accuracy) / images + spread / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends it touches the accuracy itself, which rounding must not leave outside.
+    return min(accuracy, max(0.0, centre - half)), max(accuracy, min(1.0, centre + half))

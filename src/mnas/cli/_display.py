@@ -23,11 +23,10 @@ from mnas.report import dominance, verdict
 from mnas.result import Comparison, Counts, MeasuredFront, Rated, SearchResult, part_names
 from mnas.space import (
     Architecture,
-    Count,
     SearchSpace,
+    count_by_block,
     count_madds,
     count_params,
-    count_rows,
     peak_activation_bytes,
     weight_bytes,
 )
@@ -37,27 +36,27 @@ if TYPE_CHECKING:
     from mnas.devices import Reachable
     from mnas.profiles import Profile  # needs numpy and scipy, which take a moment
 
-_err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False)
 _LINE_SECONDS = 10.0  # between lines where standard error is no terminal
 
 
 def say(text: str) -> None:
     """A line for people."""
-    _err.print(text, markup=False, soft_wrap=True)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def live() -> Iterator[Watch]:
     """A live display on a terminal, a line now and then elsewhere; gives what to call with each progress."""
-    if not _err.is_terminal:
+    if not err.is_terminal:
         yield _liner()
         return
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[line]}"),
-        console=_err,
+        console=err,
     )  # fmt: skip
     task = bar.add_task("trials", total=None, line="")
-    with Live(bar, console=_err, refresh_per_second=5):
+    with Live(bar, console=err, refresh_per_second=5):
 
         def watch(progress: SearchProgress) -> None:
             bar.update(
@@ -71,8 +70,8 @@ def live() -> Iterator[Watch]:
 @contextlib.contextmanager
 def phases() -> Iterator[Callable[[str], None]]:
     """What is being done: one line that changes on a terminal, a line now and then elsewhere."""
-    if _err.is_terminal:
-        with _err.status("") as status:
+    if err.is_terminal:
+        with err.status("") as status:
             yield lambda phase: status.update(phase)
         return
     last = [-_LINE_SECONDS]
@@ -89,7 +88,7 @@ def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
     """What a profile knows and how well it predicts."""
     counts = profile.measured["measurements"]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "profile": str(path),
                 "version": profile.version,
@@ -102,44 +101,44 @@ def print_profile(path: Path, profile: Profile, as_json: bool) -> None:
             }
         )
         return
-    out = _out()
-    out.print(profile.device, markup=False)
+    target = out()
+    target.print(profile.device, markup=False)
     if origin := profile.transferred_from:
-        out.print(f"transferred from profile {origin['profile']} of {origin['device']}", markup=False)
+        target.print(f"transferred from profile {origin['profile']} of {origin['device']}", markup=False)
     kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    out.print(f"{sum(counts.values())} measurements ({kinds}) in {profile.measured['seconds']:.0f} s")
-    out.print(f"it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}")
-    out.print(str(profile.error))
-    out.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
+    target.print(f"{sum(counts.values())} measurements ({kinds}) in {profile.measured['seconds']:.0f} s")
+    target.print(f"it covers the {len(profile.layers_ms):,} layer shapes of space {profile.space.get('name')}")
+    target.print(str(profile.error))
+    target.print(f"wrote {path}; search with: mnas search PRESET --device {path}", markup=False)
 
 
 def print_result(result: SearchResult, as_json: bool) -> None:
     """What a search found."""
     if as_json:
-        _print_json(_result_document(result))
+        print_json(_result_document(result))
         return
-    out = _out()
+    target = out()
     counts = result.counts
-    out.print(
+    target.print(
         f"{counts.trials} trials: {counts.distinct} networks evaluated{_stopped(counts)}, {counts.cached} cached, "
         f"{counts.infeasible} infeasible, {counts.failed} failed, in {result.seconds:.0f} s of search"
     )
     for note in result.notes:
-        out.print(f"note: {note}", markup=False)
+        target.print(f"note: {note}", markup=False)
     print_trials(result, result.front, as_json=False)
     if result.finals:
-        out.print(_finals_table(result))
+        target.print(_finals_table(result))
         for sentence in verdict(result.finals):
-            out.print(sentence, markup=False)
+            target.print(sentence, markup=False)
     if result.comparisons:
-        out.print(_comparisons_table(result.comparisons))
+        target.print(_comparisons_table(result.comparisons))
         for sentence in dominance(result.comparisons):
-            out.print(sentence, markup=False)
-        out.print(f"Accuracy is {result.task}: good for ranking, not a promise.", markup=False)
+            target.print(sentence, markup=False)
+        target.print(f"Accuracy is {result.task}: good for ranking, not a promise.", markup=False)
     if result.best is not None:
-        out.print(f"\nbest reward: trial {result.best.number}")
-        out.print(str(result.best.architecture), markup=False, soft_wrap=True)
-    out.print(f"report: {result.folder / 'report.html'}", markup=False)
+        target.print(f"\nbest reward: trial {result.best.number}")
+        target.print(str(result.best.architecture), markup=False, soft_wrap=True)
+    target.print(f"report: {result.folder / 'report.html'}", markup=False)
 
 
 def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -> None:
@@ -147,7 +146,7 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
     if as_json:
         ordered = sorted(trials, key=lambda trial: trial.number)
         documents = [_trial_document(trial) | _measured_document(result, trial) for trial in ordered]
-        _print_json({"run": str(result.folder), "trials": documents})
+        print_json({"run": str(result.folder), "trials": documents})
         return
     parts, measured = part_names(trials), result.measured
     has_energy = any(trial.measurement.energy for trial in trials)
@@ -170,7 +169,7 @@ def print_trials(result: SearchResult, trials: Sequence[Trial], as_json: bool) -
             f"{trial.measurement.params:,}",
             f"{trial.measurement.madds:,}",
         )
-    _out().print(table)
+    out().print(table)
 
 
 def print_architecture(name: str, architecture: Architecture, as_json: bool) -> None:
@@ -182,7 +181,7 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
         "peak_activation_bytes": peak_activation_bytes(architecture),
     }
     if as_json:
-        _print_json(
+        print_json(
             {
                 "name": name,
                 "id": architecture.id,
@@ -194,19 +193,19 @@ def print_architecture(name: str, architecture: Architecture, as_json: bool) -> 
         )
         return
     table = Table("row", "block", "output", "params", "MAdds")
-    for label, block, rows in _by_block(architecture):
+    for label, block, rows in count_by_block(architecture):
         table.add_row(
             label, block, f"{rows[-1].resolution} x {rows[-1].resolution}",
             f"{sum(row.params for row in rows):,}", f"{sum(row.madds for row in rows):,}",
         )  # fmt: skip
-    out = _out()
-    out.print(table)
-    out.print(
+    target = out()
+    target.print(table)
+    target.print(
         f"{totals['params']:,} parameters, {totals['madds']:,} MAdds at {architecture.resolution} px, "
         f"{totals['weight_bytes'] / 1e6:.2f} MB of float32 weights, "
         f"{totals['peak_activation_bytes'] / 1e6:.2f} MB of float32 activations, id {architecture.id}"
     )
-    out.print(str(architecture), markup=False, soft_wrap=True)
+    target.print(str(architecture), markup=False, soft_wrap=True)
 
 
 def print_space(space: SearchSpace, as_json: bool) -> None:
@@ -214,16 +213,16 @@ def print_space(space: SearchSpace, as_json: bool) -> None:
     if as_json:
         choices = [{"name": choice.name, "options": list(choice.options)} for choice in space.choices]
         sizes = {"size": space.size(), "distinct_size": space.distinct_size()}
-        _print_json({"name": space.name, **sizes, "choices": choices})
+        print_json({"name": space.name, **sizes, "choices": choices})
         return
     table = Table("choice", "options")
     for choice in space.choices:
         table.add_row(choice.name, ", ".join(map(str, choice.options)))
-    out = _out()
-    out.print(table)
+    target = out()
+    target.print(table)
     size, distinct = space.size(), space.distinct_size()
-    out.print(f"{len(space.choices)} choices: {size:,} ({size:.2e}) combinations")
-    out.print(f"{distinct:,} ({distinct:.2e}) distinct networks")
+    target.print(f"{len(space.choices)} choices: {size:,} ({size:.2e}) combinations")
+    target.print(f"{distinct:,} ({distinct:.2e}) distinct networks")
 
 
 def print_latency(name: str, architecture: Architecture, latency: Latency, as_json: bool) -> None:
@@ -240,60 +239,60 @@ def print_latency(name: str, architecture: Architecture, latency: Latency, as_js
             "environment": dict(latency.environment),
             "energy": asdict(latency.energy) if latency.energy else None,
         }
-        _print_json(document)
+        print_json(document)
         return
-    out = _out()
-    out.print(
+    target = out()
+    target.print(
         f"{name}: {latency.latency_ms:.4g} ms (95 % interval {latency.low_ms:.4g} - {latency.high_ms:.4g} ms), "
         f"{latency.statistic}",
         markup=False,
     )
     if latency.energy:
         energy = latency.energy
-        out.print(
+        target.print(
             f"{energy.millijoules:.4g} mJ per inference above idle "
             f"(95 % interval {energy.low:.4g} - {energy.high:.4g} mJ), {energy.meter}",
             markup=False,
         )
     for part_name, part in latency.parts.items():
-        out.print(
+        target.print(
             f"{part_name}: {part.latency_ms:.4g} ms (95 % interval {part.low_ms:.4g} - {part.high_ms:.4g} ms)",
             markup=False,
         )
-    out.print(latency.device, markup=False)
+    target.print(latency.device, markup=False)
     for key, value in latency.environment.items():
         if key == "devices":
             continue  # said above; all of it is in the JSON document
-        out.print(f"  {key}: {value}", markup=False)
+        target.print(f"  {key}: {value}", markup=False)
 
 
 def print_devices(found: Sequence[Reachable], as_json: bool) -> None:
     """Devices with their runtimes, and why some cannot be used."""
     if as_json:
-        _print_json({"devices": [asdict(device) for device in found]})
+        print_json({"devices": [asdict(device) for device in found]})
         return
     table = Table("--device", "what it is", "runtimes")
     for device in found:
         runtimes = ", ".join(f"{name} {version}" for name, version in device.runtimes.items())
         table.add_row(device.address, device.what + (f": {device.problem}" if device.problem else ""), runtimes)
-    _out().print(table, markup=False)
+    out().print(table, markup=False)
 
 
 def print_names(known: Mapping[str, Sequence[str]], as_json: bool) -> None:
     """Names by kind."""
     if as_json:
-        _print_json({kind: list(names) for kind, names in known.items()})
+        print_json({kind: list(names) for kind, names in known.items()})
         return
     for kind, names in known.items():
-        _out().print(f"{kind}: {', '.join(names)}", markup=False)
+        out().print(f"{kind}: {', '.join(names)}", markup=False)
 
 
 def print_status(run: Path, progress: SearchProgress, as_json: bool) -> None:
     """How a run stands."""
     if as_json:
-        _print_json({"run": str(run), **asdict(progress)})
+        print_json({"run": str(run), **asdict(progress)})
         return
-    _out().print(f"{run}: {progress.phase}, {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
+    out().print(f"{run}: {progress.phase}, {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
 
 
 def _liner() -> Watch:
@@ -311,7 +310,7 @@ def _liner() -> Watch:
 def _line(progress: SearchProgress) -> str:
     counts = progress.counts
     best = "-" if progress.best_reward is None else f"{progress.best_reward:.4f}"
-    left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
     return (
         f"{counts.distinct} evaluated{_stopped(counts)}, {counts.cached} cached, {counts.infeasible} infeasible, "
         f"{counts.failed} failed, best reward {best}, front {progress.front_size}{left}"
@@ -324,18 +323,11 @@ def _stopped(counts: Counts) -> str:
     return f" ({counts.stopped} stopped early, {100 * counts.epochs_saved / counts.epochs:.0f} % of epochs saved)"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people write them."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes}:{rest:02}"
-
-
-def _by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count]]]:
-    stem, *layers, head = count_rows(architecture)
-    yield "stem", str(architecture.stem), [stem]
-    for number, block in enumerate(architecture.blocks, start=1):
-        yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
-    yield "head", str(architecture.head), [head]
 
 
 def _part_cells(latency: Latency | None, names: Sequence[str]) -> list[str]:
@@ -485,11 +477,13 @@ def _trial_document(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _print_json(document: Any) -> None:
+def print_json(document: Any) -> None:
+    """One JSON document on standard output."""
     json.dump(document, sys.stdout, allow_nan=False, indent=2)
     sys.stdout.write("\n")
 
 
-def _out() -> Console:
+def out() -> Console:
+    """Standard output; where it is no terminal, wide enough for tables."""
     wide = None if sys.stdout.isatty() else 160
     return Console(highlight=False, width=wide)

@@ -12,7 +12,10 @@ from mnas.config import Part, load_settings, preset_names, read_toml
 from mnas.devices import Device
 from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names
+from mnas.result import SearchResult
 from mnas.space import Architecture, SearchSpace
+from mnas.training import recipe_names
+from mnas.trial import Trial
 
 
 def architecture(name: str, width: float = 1.0, resolution: int | None = None) -> Architecture:
@@ -25,10 +28,10 @@ def architecture(name: str, width: float = 1.0, resolution: int | None = None) -
         found = reference_architecture(name, width=width)
     elif width != 1.0:
         raise SettingsError(f"a width multiplier applies to reference models ({', '.join(reference_names())})")
-    elif re.match(r"(cn|ds|ir|input|stem|head|net)_", name.strip()):
+    elif _is_blocks(name):
         found = Architecture.parse(name)
     elif ":" in name:
-        found = _trial_architecture(name)
+        found = trial(name)[1].architecture
     else:
         raise did_you_mean("architecture", name, [*reference_names(), *registry.names("space")])
     return found if resolution is None else found.replace(resolution=resolution)
@@ -65,9 +68,7 @@ def measuring_device(name: str, options: Mapping[str, Any]) -> Device:
     """The device of that name or settings file, to measure one architecture well; options of None are left out."""
     part = device_part(name, Part(name=""))
     given = {key: value for key, value in options.items() if value is not None}
-    # A single measurement can afford what a search cannot: an interval over several fresh processes.
-    usual = {"processes": 20} if "processes" in registry.options("device", part.name) else {}
-    found: Device = registry.make("device", part.name, usual | part.options | given)
+    found: Device = registry.measuring_device(part.name, part.options | given)
     return found
 
 
@@ -89,6 +90,63 @@ def device_part(name: str, present: Part) -> Part:
     return present if present.name == _known_device(name) else Part(name=name)
 
 
+def dataset_part(name: str) -> Part:
+    """A data set as settings: a registered name, a folder of images, an .npz file or a settings file with [dataset].
+
+    Raises:
+        SettingsError: none of these.
+    """
+    path = Path(name).expanduser()
+    if name in registry.names("dataset"):
+        return Part(name=name)
+    if path.suffix == ".toml":
+        table = read_toml(path).get("dataset")
+        if not isinstance(table, Mapping) or "name" not in table:
+            raise SettingsError(f'{name} should have a [dataset] table with a name, such as name = "digits"')
+        return Part(**_absolute(table))
+    kind = "folder" if path.is_dir() else "npz" if path.suffix == ".npz" else None
+    if kind is not None:
+        return Part.model_validate({"name": kind, "path": str(path.resolve())})
+    if len(path.parts) > 1:
+        raise SettingsError(f"there is no folder of images {path}; --data takes one, or a data set's name")
+    raise did_you_mean("data set or folder", name, registry.names("dataset"))
+
+
+def trial(name: str) -> tuple[SearchResult, Trial]:
+    """The run and the trial that RUN:NUMBER or RUN:best names.
+
+    Raises:
+        SettingsError: no such trial.
+        StorageError: no such run.
+    """
+    from mnas.folder import load_result
+
+    folder, _, which = name.rpartition(":")
+    result = load_result(Path(folder))
+    if which == "best":
+        if result.best is None:
+            raise SettingsError(f"{folder} has no completed trial yet")
+        return result, result.best
+    if not which.isdigit() or int(which) >= len(result.trials):
+        raise SettingsError(f"{name!r} should end in a trial from 0 to {len(result.trials) - 1}, or in best")
+    return result, result.trials[int(which)]
+
+
+def is_trial(name: str) -> bool:
+    """Whether this names a trial of a run, as RUN:NUMBER or RUN:best."""
+    return re.search(r":(best|\d+)$", name) is not None and not _is_blocks(name)
+
+
+def _is_blocks(name: str) -> bool:
+    return re.match(r"(cn|ds|ir|input|stem|head|net)_", name.strip()) is not None
+
+
+def _absolute(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with its path as it is found from everywhere."""
+    path = table.get("path")
+    return dict(table) | ({"path": str(Path(path).expanduser().resolve())} if isinstance(path, str) else {})
+
+
 def _known_device(name: str) -> str:
     if name not in registry.names("device"):
         raise did_you_mean("device", name, registry.names("device"))
@@ -105,18 +163,5 @@ def every() -> dict[str, list[str]]:
         "datasets": registry.names("dataset"),
         "accuracies": registry.names("accuracy"),
         "models": list(reference_names()),
+        "recipes": recipe_names(),
     }
-
-
-def _trial_architecture(name: str) -> Architecture:
-    from mnas.folder import load_result
-
-    folder, _, which = name.rpartition(":")
-    result = load_result(Path(folder))
-    if which == "best":
-        if result.best is None:
-            raise SettingsError(f"{folder} has no completed trial yet")
-        return result.best.architecture
-    if not which.isdigit() or int(which) >= len(result.trials):
-        raise SettingsError(f"{name!r} should end in a trial from 0 to {len(result.trials) - 1}, or in best")
-    return result.trials[int(which)].architecture

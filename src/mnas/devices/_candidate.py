@@ -13,8 +13,8 @@ import torch
 
 from mnas.devices._timing import Stopwatch
 from mnas.devices.runtimes import Array, Precision, Runtime
-from mnas.errors import MeasurementError
-from mnas.models import build_model
+from mnas.errors import ExportError, MeasurementError
+from mnas.models import Network, build_model
 from mnas.space import Architecture
 
 _SEED = 0  # of weights and input: every network is measured on the same ones
@@ -41,7 +41,7 @@ class Candidate:
         """
         with Stopwatch() as watch, _one_thread():
             network = build_model(architecture, seed=_SEED).eval()
-            model = runtime.convert(network)
+            model = _converted(network, runtime)
         images = _images(architecture)
         with _one_thread(), torch.inference_mode():
             expected = network(torch.from_numpy(images)).numpy()
@@ -84,6 +84,13 @@ class Candidate:
                 f"where at most {tolerance:.0e} is allowed. Measure with another runtime, or report the network"
             )
         return difference
+
+
+def _converted(network: Network, runtime: Runtime) -> bytes:
+    try:
+        return runtime.convert(network)
+    except ExportError as error:
+        raise MeasurementError(str(error)) from error
 
 
 def _images(architecture: Architecture) -> Array:

@@ -6,12 +6,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnas.export._check import Tolerance
+    from mnas.export._executorch import executorch_model
+    from mnas.export._export_model import Exported, export_model
+    from mnas.export._formats import FORMATS, Format, check_formats
+    from mnas.export._litert import litert_model
     from mnas.export._onnx import OPSET, onnx_model, save_onnx
+    from mnas.export._onnx_int8 import onnx_int8_model
 
-__all__ = ["OPSET", "onnx_model", "save_onnx"]
+__all__ = [
+    "FORMATS",
+    "OPSET",
+    "Exported",
+    "Format",
+    "Tolerance",
+    "check_formats",
+    "executorch_model",
+    "export_model",
+    "litert_model",
+    "onnx_int8_model",
+    "onnx_model",
+    "save_onnx",
+]
+
+_HOMES = {
+    "FORMATS": "mnas.export._formats",
+    "Exported": "mnas.export._export_model",
+    "Format": "mnas.export._formats",
+    "Tolerance": "mnas.export._check",
+    "check_formats": "mnas.export._formats",
+    "export_model": "mnas.export._export_model",
+    "OPSET": "mnas.export._onnx",
+    "executorch_model": "mnas.export._executorch",
+    "litert_model": "mnas.export._litert",
+    "onnx_int8_model": "mnas.export._onnx_int8",
+    "onnx_model": "mnas.export._onnx",
+    "save_onnx": "mnas.export._onnx",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(importlib.import_module("mnas.export._onnx"), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

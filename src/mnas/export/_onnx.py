@@ -7,9 +7,7 @@ networks whose graphs are known, so the nodes are written down directly, in tens
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from mnas._whole_file import write_whole
 from mnas.errors import SettingsError
 from mnas.models import Network, pads
 from mnas.models._conv_norm import ConvNorm
@@ -28,7 +27,7 @@ OPSET = 17
 IR_VERSION = 8  # the oldest that goes with OPSET 17: every current runtime reads it
 INPUT, OUTPUT = "images", "logits"
 
-_Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 
 
 def onnx_model(module: Network, *, dynamic_batch: bool = False) -> onnx.ModelProto:
@@ -51,18 +50,9 @@ def save_onnx(module: Network, path: str | os.PathLike[str], *, dynamic_batch: b
 
     Raises:
         SettingsError: the file's folder does not exist.
+        StorageError: the file could not be written, as where the disk is full.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise SettingsError(f"cannot write {target}: there is no folder {target.parent}")
-    data = onnx_model(module, dynamic_batch=dynamic_batch).SerializeToString()
-    # Beside the target, because a rename is atomic only within one file system.
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, onnx_model(module, dynamic_batch=dynamic_batch).SerializeToString())
 
 
 class _Writer:
@@ -157,10 +147,10 @@ class _Writer:
     def _pointwise(self, name: str, module: Linear) -> tuple[str, str]:
         return self._weight_and_bias(name, _array(module.weight)[:, :, None, None], _array(module.bias))
 
-    def _weight_and_bias(self, name: str, weight: _Array, bias: _Array) -> tuple[str, str]:
+    def _weight_and_bias(self, name: str, weight: Array, bias: Array) -> tuple[str, str]:
         return self._weight(f"{name}.weight", weight), self._weight(f"{name}.bias", bias)
 
-    def _weight(self, name: str, value: _Array | np.float32) -> str:
+    def _weight(self, name: str, value: Array | np.float32) -> str:
         self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
@@ -169,7 +159,7 @@ class _Writer:
         return name
 
 
-def _folded(module: ConvNorm) -> tuple[_Array, _Array]:
+def _folded(module: ConvNorm) -> tuple[Array, Array]:
     """Weight and bias of the convolution that does what convolution and batch norm do."""
     norm = module.norm
     mean, variance = norm.running_mean, norm.running_var
@@ -182,5 +172,5 @@ def _folded(module: ConvNorm) -> tuple[_Array, _Array]:
     return weight, _array(beta - mean * scale)
 
 
-def _array(tensor: torch.Tensor) -> _Array:
+def _array(tensor: torch.Tensor) -> Array:
     return tensor.detach().cpu().to(torch.float32).contiguous().numpy()

@@ -13,27 +13,38 @@ from mnas.models._reference import reference_architecture, reference_names
 
 if TYPE_CHECKING:
     from mnas._torchvision import import_torchvision
+    from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
+    from mnas.models._preprocessing import Preprocessing
     from mnas.models._timm import load_timm
     from mnas.models._torchvision_weights import load_torchvision
+    from mnas.models._trained_model import TrainedModel
 
 __all__ = [
     "Network",
+    "Preprocessing",
+    "TrainedModel",
     "build_model",
     "import_torchvision",
+    "load_model",
     "load_timm",
     "load_torchvision",
     "pads",
     "reference_architecture",
     "reference_names",
+    "save_model",
 ]
 
 _HOMES = {
     "Network": "mnas.models._network",
+    "Preprocessing": "mnas.models._preprocessing",
+    "TrainedModel": "mnas.models._trained_model",
     "build_model": "mnas.models._network",
     "import_torchvision": "mnas._torchvision",
+    "load_model": "mnas.models._model_file",
     "load_timm": "mnas.models._timm",
     "load_torchvision": "mnas.models._torchvision_weights",
+    "save_model": "mnas.models._model_file",
 }
 
 

@@ -1,16 +1,31 @@
-"""What a person reads after a search: one page, one picture."""
+"""What a person reads of a run or of a trained model: pages, pictures, sentences."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from mnas.report._card import Candidate, Card, Origin
 from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult
 
-__all__ = ["dominance", "render_html", "verdict", "write_report"]
+# What draws is imported when it is called: matplotlib takes a second.
+__all__ = [
+    "Candidate",
+    "Card",
+    "Origin",
+    "dominance",
+    "render_card_html",
+    "render_card_markdown",
+    "render_html",
+    "verdict",
+    "write_card",
+    "write_report",
+]
 
 
 def write_report(result: SearchResult) -> None:
     """Write report.html and front.png into the run folder."""
-    from mnas.report._report import write_report as write  # matplotlib takes a second to import
+    from mnas.report._report import write_report as write
 
     write(result)
 
@@ -20,3 +35,28 @@ def render_html(result: SearchResult) -> str:
     from mnas.report._report import render_html as render
 
     return render(result)
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write card.html and card.md into a folder.
+
+    Raises:
+        StorageError: they could not be written.
+    """
+    from mnas.report._card_page import write_card as write
+
+    write(card, folder)
+
+
+def render_card_html(card: Card) -> str:
+    """The card of a trained model as one self-contained HTML page."""
+    from mnas.report._card_page import render_card_html as render
+
+    return render(card)
+
+
+def render_card_markdown(card: Card) -> str:
+    """The card of a trained model as Markdown."""
+    from mnas.report._card_page import render_card_markdown as render
+
+    return render(card)

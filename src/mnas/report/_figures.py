@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from itertools import accumulate
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mnas.result import Rated, SearchResult
+from mnas.scores import Scores
 from mnas.trial import Trial, TrialState
 
 # Okabe and Ito's palette, told apart by colour-blind readers.
 GREY, BLUE, ORANGE, GREEN, RED = "#8a8f98", "#0072b2", "#e69f00", "#009e73", "#d55e00"
 _WIDE = (8.0, 4.8)
 _LOW = (8.0, 2.8)
+MOST_DRAWN_CLASSES = 30  # of a confusion matrix: more cannot be read on a page
+_MOST_COUNTED_CLASSES = 12  # whose cells have room for a number
 
 
-def front_figure(result: SearchResult) -> Figure:
-    """Accuracy over latency: all trials, the front marked, the target drawn."""
+def front_figure(result: SearchResult, marked: Trial | None = None) -> Figure:
+    """Accuracy over latency: all trials, the front marked, the target drawn, and one trial pointed out if given."""
     figure, axes = _figure(_WIDE)
     done = [t for t in result.trials if t.state is TrialState.COMPLETE and not t.cached]
     infeasible = [t for t in result.trials if t.state is TrialState.INFEASIBLE and t.latency_ms is not None]
@@ -32,6 +37,9 @@ def front_figure(result: SearchResult) -> Figure:
     if result.best is not None:
         axes.scatter(*_points([result.best]), marker="*", s=170, color=ORANGE, edgecolors="black", zorder=5,
                      label=f"best reward (trial {result.best.number})")  # fmt: skip
+    if marked is not None:
+        axes.scatter(*_points([marked]), marker="o", s=260, facecolors="none", edgecolors=GREEN, linewidths=2.5,
+                     zorder=6, label=f"this model (trial {marked.number})")  # fmt: skip
     _draw_references(axes, [comparison.reference for comparison in result.comparisons])
     axes.set_xlabel(f"latency (ms), {_short(result.device)}")
     axes.set_ylabel(f"accuracy (%), {_short(_task(result))}")
@@ -65,6 +73,45 @@ def latency_figure(result: SearchResult) -> Figure:
     axes.set_xlabel("latency (ms)")
     axes.set_ylabel("trials")
     return figure
+
+
+def curve_figure(curve: Sequence[float]) -> Figure:
+    """Validation accuracy after each epoch of a training."""
+    figure, axes = _figure(_LOW)
+    axes.plot(range(1, len(curve) + 1), [100 * value for value in curve], "o-", color=BLUE, markersize=3)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation accuracy (%)")
+    return figure
+
+
+def confusion_figure(scores: Scores) -> Figure:
+    """The share of each class' images that was given each class."""
+    counts = np.asarray(scores.confusion, dtype=np.float64)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names, size = [_short(row.name, 24) for row in scores.classes], len(scores.classes)
+    side = 3.2 + 0.28 * size
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.add_subplot()
+    axes.pcolormesh(range(size), range(size), shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()  # the first class on top, as in a table
+    axes.set_xticks(range(size), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_yticks(range(size), names, fontsize=8)
+    axes.set_xlabel("given by the model (darker: a larger share of the true class)")
+    axes.set_ylabel("true class")
+    if size <= _MOST_COUNTED_CLASSES:
+        for (row, column), share in np.ndenumerate(shares):
+            color = "white" if share > 0.5 else "black"  # whichever can be read on the cell
+            axes.text(column, row, f"{counts[row, column]:.0f}", ha="center", va="center", fontsize=7, color=color)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """A figure to be put into a page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
 
 
 def _figure(size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -105,5 +152,5 @@ def _task(result: SearchResult) -> str:
     return result.task.partition(":")[0].partition(" (")[0]
 
 
-def _short(words: str) -> str:
-    return words if len(words) <= 60 else f"{words[:57]}..."
+def _short(words: str, most: int = 60) -> str:
+    return words if len(words) <= most else f"{words[: most - 3]}..."

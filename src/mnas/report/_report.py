@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 from jinja2 import Environment, PackageLoader
-from matplotlib.figure import Figure
 
-from mnas.report._figures import front_figure, latency_figure, progress_figure
+from mnas.report._figures import front_figure, latency_figure, progress_figure, svg
 from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult, part_names
 from mnas.trial import TrialState
@@ -30,9 +27,9 @@ def render_html(result: SearchResult) -> str:
     rows = [trial for trial in result.trials if trial.state is not TrialState.COMPLETE or not trial.cached]
     return environment.get_template("report.html.jinja").render(
         result=result,
-        front_svg=_svg(front_figure(result)),
-        progress_svg=_svg(progress_figure(result)),
-        latency_svg=_svg(latency_figure(result)),
+        front_svg=svg(front_figure(result)),
+        progress_svg=svg(progress_figure(result)),
+        latency_svg=svg(latency_figure(result)),
         verdict=verdict(result.finals),
         dominance=dominance(result.comparisons),
         parts=part_names(result.front),
@@ -40,10 +37,3 @@ def render_html(result: SearchResult) -> str:
         rows=rows[:_MOST_ROWS],
         left_out=max(0, len(rows) - _MOST_ROWS),
     )
-
-
-def _svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

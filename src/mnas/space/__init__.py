@@ -7,7 +7,7 @@ a machine without torch.
 from mnas.space._accel_nasbench import accel_nasbench_row, accel_nasbench_space, accel_nasbench_tokens
 from mnas.space._architecture import Activation, Architecture, Block, Head, Layer, Op, Padding, Skip, Stem
 from mnas.space._block_space import BlockChoices, BlockSpace, described_space
-from mnas.space._counts import Count, count_madds, count_params, count_rows, weight_bytes
+from mnas.space._counts import Count, count_by_block, count_madds, count_params, count_rows, weight_bytes
 from mnas.space._memory import peak_activation_bytes
 from mnas.space._mnasnet import mnasnet_layerwise_space, mnasnet_space
 from mnas.space._nearest import nearest_member
@@ -33,6 +33,7 @@ __all__ = [
     "accel_nasbench_row",
     "accel_nasbench_space",
     "accel_nasbench_tokens",
+    "count_by_block",
     "count_madds",
     "count_params",
     "count_rows",

@@ -54,6 +54,15 @@ def count_rows(architecture: Architecture) -> Iterator[Count]:
     yield _row("head", 1, [conv], fc + head.classes, fc)
 
 
+def count_by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count]]]:
+    """For the stem, each block and the head, in order: its label, its string and the counts of its layers."""
+    stem, *layers, head = count_rows(architecture)
+    yield "stem", str(architecture.stem), [stem]
+    for number, block in enumerate(architecture.blocks, start=1):
+        yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
+    yield "head", str(architecture.head), [head]
+
+
 def count_params(architecture: Architecture) -> int:
     """Trainable parameters."""
     return sum(row.params for row in count_rows(architecture))

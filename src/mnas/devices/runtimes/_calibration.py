@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnas.devices.runtimes._contract import Array
+from mnas.devices.runtimes._contract import Array, Precision
 
 if TYPE_CHECKING:
+    from mnas.models import Network
     from mnas.space import Architecture
 
 _SEED = 1  # not that of the input which is measured
@@ -23,3 +24,8 @@ def calibration_images(architecture: Architecture) -> list[Array]:
     count = min(_MOST, max(_LEAST, _PIXELS // architecture.resolution**2))
     shape = (1, architecture.input_channels, architecture.resolution, architecture.resolution)
     return [generator.standard_normal(shape, dtype=np.float32) for _ in range(count)]
+
+
+def calibration_of(network: Network, precision: Precision) -> list[Array] | None:
+    """What a conversion in that precision is given: seeded inputs in int8, none in fp32."""
+    return calibration_images(network.architecture) if precision == "int8" else None

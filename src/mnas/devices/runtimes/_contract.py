@@ -45,7 +45,7 @@ class Runtime(Protocol):
     library: the timing process starts in a tenth of a second, and may be on a machine without torch.
 
     int8 means that every convolution and fully connected layer computes in int8. A runtime that finds one that does
-    not, in `convert` or `load`, raises MeasurementError: its latency would be that of another network.
+    not raises an error, in `convert` or `load`: its latency would be that of another network.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Runtime(Protocol):
         """The network, in evaluation mode, as what `load` reads.
 
         Raises:
-            MeasurementError: it has an operation that the runtime lacks, in this precision.
+            ExportError: it has an operation that the runtime lacks, in this precision.
         """
         ...
 

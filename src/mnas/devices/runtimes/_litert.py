@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnas.devices.runtimes._calibration import calibration_of
 from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 from mnas.errors import MeasurementError
 
@@ -33,21 +34,9 @@ class LiteRtRuntime:
 
     def convert(self, network: Network) -> bytes:
         """A .tflite file's bytes."""
-        from mnas.devices.runtimes._pt2e import example, exported, named_failures, quantized
+        from mnas.export import litert_model
 
-        with named_failures(self.name):
-            import litert_torch
-            from litert_torch.quantize.pt2e_quantizer import PT2EQuantizer, get_symmetric_quantization_config
-            from litert_torch.quantize.quant_config import QuantConfig
-
-            program = exported(network)
-            if self.precision == "fp32":
-                return bytes(litert_torch.convert(program.module(), example(network)).model_content())
-            settings = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=False)
-            quantizer = PT2EQuantizer().set_global(settings)
-            module = quantized(network, program, quantizer, fold=False)
-            config = QuantConfig(pt2e_quantizer=quantizer)
-            return bytes(litert_torch.convert(module, example(network), quant_config=config).model_content())
+        return litert_model(network, calibration_of(network, self.precision))
 
     def version(self) -> str:
         """ai-edge-litert's."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnas.devices.runtimes._calibration import calibration_of
 from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 
 if TYPE_CHECKING:
@@ -51,15 +52,13 @@ def onnx_file(network: Network, precision: Precision) -> bytes:
     """The ONNX file that several runtimes read, batch norm folded.
 
     Raises:
-        MeasurementError: a layer could not be quantized.
+        ExportError: a layer could not be quantized.
     """
-    if precision == "int8":
-        from mnas.devices.runtimes._onnx_int8 import onnx_int8_model
+    from mnas.export import onnx_int8_model, onnx_model
 
-        return bytes(onnx_int8_model(network).SerializeToString())
-    from mnas.export import onnx_model
-
-    return bytes(onnx_model(network).SerializeToString())
+    calibration = calibration_of(network, precision)
+    model = onnx_model(network) if calibration is None else onnx_int8_model(network, calibration)
+    return bytes(model.SerializeToString())
 
 
 class _OnnxSession:

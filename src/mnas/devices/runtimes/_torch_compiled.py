@@ -31,7 +31,7 @@ class TorchCompiledRuntime:
         import tempfile
         from pathlib import Path
 
-        from mnas.devices.runtimes._pt2e import exported, named_failures
+        from mnas.export._pt2e import exported, named_failures
 
         with named_failures(self.name), tempfile.TemporaryDirectory() as folder:
             import torch

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from mnas.devices.runtimes._calibration import calibration_images
-from mnas.errors import MeasurementError
-
-if TYPE_CHECKING:
-    from mnas.models import Network
+from mnas.errors import ExportError
+from mnas.export._onnx import Array
+from mnas.models import Network
 
 
 def example(network: Network) -> tuple[torch.Tensor]:
     """An input of the network's shape."""
-    return (torch.from_numpy(calibration_images(network.architecture)[0]),)
+    a = network.architecture
+    return (torch.zeros(1, a.input_channels, a.resolution, a.resolution),)
 
 
 def exported(network: Network) -> torch.export.ExportedProgram:
@@ -39,25 +38,27 @@ def exported(network: Network) -> torch.export.ExportedProgram:
         return torch.export.export(module, example(network))
 
 
-def quantized(network: Network, program: torch.export.ExportedProgram, quantizer: Any, fold: bool) -> torch.nn.Module:
+def quantized(
+    program: torch.export.ExportedProgram, quantizer: Any, calibration: Sequence[Array], fold: bool
+) -> torch.nn.Module:
     """The exported network with int8 weights and activations, by what tensors are on the calibration's inputs."""
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     prepared = prepare_pt2e(program.module(), quantizer)
     with torch.no_grad():
-        for images in calibration_images(network.architecture):
+        for images in calibration:
             prepared(torch.from_numpy(images))
     module: torch.nn.Module = convert_pt2e(prepared, fold_quantize=fold)
     return module
 
 
 @contextmanager
-def named_failures(runtime: str, is_failure: Callable[[BaseException], bool] = lambda e: True) -> Iterator[None]:
-    """Turns whatever a converter raises into a MeasurementError with the converter's first words."""
+def named_failures(runtime: str) -> Iterator[None]:
+    """Turns whatever a converter raises into an ExportError with the converter's first words."""
     try:
         yield
-    except MeasurementError:
+    except ExportError:
         raise
     except Exception as error:
         words = " ".join(str(error).split())[:300]
-        raise MeasurementError(f"runtime {runtime!r} cannot convert it: {type(error).__name__}: {words}") from error
+        raise ExportError(f"runtime {runtime!r} cannot convert it: {type(error).__name__}: {words}") from error

@@ -1,4 +1,4 @@
-"""ONNX files in int8: static quantization after training, by what tensors are on seeded inputs.
+"""ONNX files in int8: static quantization after training, by what tensors are on some inputs.
 
 Tensors become uint8 and weights int8, one scale per output channel, written as pairs of QuantizeLinear and
 DequantizeLinear that runtimes fuse into their int8 kernels. (With int8 tensors ONNX Runtime on x86 left a third of
@@ -8,38 +8,35 @@ the convolutions of random networks in fp32, at three times the latency.)
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import onnx
 
-from mnas.devices.runtimes._calibration import calibration_images
-from mnas.devices.runtimes._contract import Array
-from mnas.errors import MeasurementError
-
-if TYPE_CHECKING:
-    import onnx
-
-    from mnas.models import Network
+from mnas.errors import ExportError
+from mnas.export._onnx import Array, onnx_model
+from mnas.models import Network
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 _Ranges = dict[str, tuple[np.float32, np.float32]]
 
 
-def onnx_int8_model(network: Network) -> onnx.ModelProto:
-    """The network for inference, batch norm folded, quantized.
+def onnx_int8_model(
+    network: Network, calibration: Sequence[Array], *, dynamic_batch: bool = False
+) -> onnx.ModelProto:
+    """The network of `onnx_model`, quantized by what its tensors are on the calibration's inputs.
+
+    Each of those is (1, channels, resolution, resolution), normalized.
 
     Raises:
-        MeasurementError: a convolution or fully connected layer stayed in fp32.
+        ExportError: a convolution or fully connected layer stayed in fp32.
     """
-    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantType
     from onnxruntime.quantization.calibrate import TensorData, TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    from mnas.export import onnx_model
-
-    plain = onnx_model(network)
-    ranges = _ranges(plain, calibration_images(network.architecture))
+    plain = onnx_model(network, dynamic_batch=dynamic_batch)
+    ranges = _ranges(plain, calibration)
     data = {name: TensorData(lowest=low, highest=high) for name, (low, high) in ranges.items()}
     quantizer = QDQQuantizer(
         onnx.shape_inference.infer_shapes(plain),
@@ -63,7 +60,7 @@ def check_int8(model: onnx.ModelProto) -> None:
     """Refuse a file in which a convolution or fully connected layer reads or writes fp32.
 
     Raises:
-        MeasurementError: naming the operation and the layer.
+        ExportError: naming the operation and the layer.
     """
     made_by = {output: node.op_type for node in model.graph.node for output in node.output}
     readers: dict[str, list[str]] = {}
@@ -79,12 +76,11 @@ def check_int8(model: onnx.ModelProto) -> None:
             activation = next(other for other in model.graph.node if node.output[0] in other.input)
             written = readers.get(activation.output[0], [])
         if set(inputs) != {"DequantizeLinear"} or set(written) != {"QuantizeLinear"}:
-            raise MeasurementError(f"int8 was asked for, but {node.op_type} {node.name!r} is not quantized")
+            raise ExportError(f"int8 was asked for, but {node.op_type} {node.name!r} is not quantized")
 
 
-def _ranges(model: onnx.ModelProto, batches: list[Array]) -> _Ranges:
+def _ranges(model: onnx.ModelProto, batches: Sequence[Array]) -> _Ranges:
     """The lowest and highest value of every tensor of the graph over some inputs."""
-    import onnx
     import onnxruntime
 
     names = [output for node in model.graph.node for output in node.output]

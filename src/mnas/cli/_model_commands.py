@@ -1,0 +1,226 @@
+"""The verbs that make a trained model of an architecture, and files of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from mnas.cli import _display, _model_display, _names
+from mnas.cli._app import INTERRUPTED, app
+from mnas.cli._commands import AsJson, Int8
+from mnas.config import Part
+from mnas.errors import SettingsError, did_you_mean
+
+if TYPE_CHECKING:
+    from mnas.model_run import Watch
+    from mnas.training import Hardware, Recipe
+
+Folder = Annotated[Path, typer.Argument(help="A model's folder, as mnas train and mnas ship make them.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="A folder of images, a data set's name, an .npz file, or a settings file with [dataset]."),
+]
+RecipeName = Annotated[
+    str | None, typer.Option("--recipe", help="A recipe's name (see mnas list) or file. Default: by what it is for.")
+]
+Epochs = Annotated[int | None, typer.Option(help="In place of the recipe's.", min=1)]
+Weights = Annotated[str | None, typer.Option(help="Weights to start from: a model's folder or file.")]
+Teacher = Annotated[str | None, typer.Option(help="A model's folder, for recipes with distillation.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+On = Annotated[str, typer.Option("--on", help="Where to train: auto, cpu or cuda.")]
+PrecisionName = Annotated[str, typer.Option("--precision", help="To train in: auto, fp32, bf16 or fp16.")]
+AtOnce = Annotated[
+    int, typer.Option(help="Images taken through the network at once, to fit memory. 0: a batch.", min=0)
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Train with torch.compile.")]
+Formats = Annotated[
+    list[str] | None, typer.Option("--to", help="A format: onnx, litert or executorch. Several times for several.")
+]
+ToInt8 = Annotated[bool, typer.Option("--int8", help="Also quantized to int8, calibrated on training images.")]
+Split = Annotated[str, typer.Option(help="validation or test.")]
+
+_Result = TypeVar("_Result")
+
+
+@app.command()
+def train(
+    name: Annotated[
+        str, typer.Argument(help="RUN:best, RUN:17, a reference model, block strings, or a training.toml to repeat.")
+    ],
+    out: Annotated[Path, typer.Option(help="The model's folder.")],
+    data: Data = None,
+    recipe: RecipeName = None,
+    epochs: Epochs = None,
+    weights: Weights = None,
+    teacher: Teacher = None,
+    seed: Seed = 0,
+    width: Annotated[float, typer.Option(help="Width multiplier, for reference models.", min=0.01)] = 1.0,
+    resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
+    on: On = "auto",
+    precision: PrecisionName = "auto",
+    images_at_once: AtOnce = 0,
+    compile: Compile = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Train a model of an architecture. Under torchrun all its processes train together."""
+    from mnas.model_folder import ModelFolder, TrainingSettings
+    from mnas.model_run import train_model
+
+    if Path(name).name == "training.toml":
+        if data or recipe or epochs or weights or teacher:
+            raise SettingsError(
+                f"{name} says how to train: --data, --recipe, --epochs, --weights, --teacher go without"
+            )
+        settings = ModelFolder(Path(name).parent).settings()
+    else:
+        found = _names.trial(name) if _names.is_trial(name) else None
+        architecture = _names.architecture(name, width, resolution)
+        settings = TrainingSettings(
+            name=name,
+            architecture=architecture,
+            dataset=_data(data),
+            recipe=_recipe(recipe, epochs, weights, architecture.resolution),
+            seed=seed,
+            weights=weights,
+            teacher=teacher,
+            run=str(found[0].folder.resolve()) if found else None,
+            trial=found[1].number if found else None,
+        )
+    again = f"mnas train {out / 'training.toml'} --out {out} --resume"
+    hardware = _hardware(on, precision, images_at_once, compile)
+    was_finished = ModelFolder(out).is_finished
+    model = _finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
+    if _is_first():
+        _model_display.print_model(model, was_finished, json)
+
+
+@app.command()
+def evaluate(
+    model: Folder,
+    split: Split = "validation",
+    data: Data = None,
+    json: AsJson = False,
+) -> None:
+    """Score a trained model on images: accuracy, F1, the confusion matrix."""
+    from mnas.model_run import evaluate_model
+
+    if split not in ("validation", "test"):
+        raise did_you_mean("split", split, ("validation", "test"))
+    scores = evaluate_model(model, "test" if split == "test" else "validation", _data(data) if data else None)
+    _model_display.print_scores(model, split, scores, json)
+
+
+@app.command()
+def export(model: Folder, to: Formats = None, int8: ToInt8 = False, json: AsJson = False) -> None:
+    """Write a trained model for runtimes, each file checked in its runtime on real images."""
+    from mnas.model_run import export_model
+
+    formats = to or ["onnx"]
+    made = _finish(None, lambda watch: export_model(model, formats, int8=int8, watch=watch))
+    _model_display.print_exports(model, made, json)
+
+
+@app.command()
+def ship(
+    run: Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart-20260101-120000.")],
+    data: Data = None,
+    top: Annotated[int, typer.Option(help="How many of the best networks to train.", min=1)] = 5,
+    device: Annotated[
+        str | None, typer.Option(help="To measure on: a name or a settings file. Default: the run's device.")
+    ] = None,
+    recipe: RecipeName = None,
+    epochs: Epochs = None,
+    weights: Weights = None,
+    teacher: Teacher = None,
+    to: Formats = None,
+    int8: Int8 = False,
+    seed: Seed = 0,
+    on: On = "auto",
+    precision: PrecisionName = "auto",
+    images_at_once: AtOnce = 0,
+    compile: Compile = False,
+    out: Annotated[Path | None, typer.Option(help="Where to. Default: RUN/ship.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Train the best few of a run, choose on validation images, test once, export, measure, write the card."""
+    from mnas.folder import load_result, stored_settings
+    from mnas.ship import ShipSettings
+    from mnas.ship import ship as ship_run
+
+    stored = stored_settings(run).dataset
+    if data is None and stored is None:
+        raise SettingsError(f"{run} was searched without images: name those to train on with --data")
+    best = load_result(run).best
+    resolution = best.architecture.resolution if best else 0
+    settings = ShipSettings(
+        run=run,
+        dataset=_data(data) if data else stored or Part(name=""),
+        recipe=_recipe(recipe, epochs, weights, resolution),
+        top=top,
+        seed=seed,
+        weights=weights,
+        teacher=teacher,
+        device=_names.device_part(device, Part(name="")) if device else None,
+        formats=tuple(to or ["onnx"]),
+        int8=int8,
+    )
+    hardware = _hardware(on, precision, images_at_once, compile)
+    again = "the same command"
+    shipped = _finish(again, lambda watch: ship_run(settings, out, hardware=hardware, watch=watch))
+    _model_display.print_shipped(shipped, json)
+
+
+def _data(name: str | None) -> Part:
+    if name is None:
+        raise SettingsError(
+            "--data is needed: a folder of images, a data set's name or a settings file with [dataset]"
+        )
+    return _names.dataset_part(name)
+
+
+def _recipe(name: str | None, epochs: int | None, weights: str | None, resolution: int) -> Recipe:
+    """The recipe that is asked for, or the one for what is done, with other epochs if these are given."""
+    from dataclasses import replace
+
+    from mnas.training import load_recipe
+
+    usual = "finetune" if weights else "small-images" if resolution <= _SMALL else "imagenet-modern"
+    recipe = load_recipe(name or usual)
+    if epochs is None:
+        return recipe
+    return replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs))
+
+
+def _hardware(on: str, precision: str, images_at_once: int, compile: bool) -> Hardware:
+    from mnas.training import Hardware, started_by_torchrun
+
+    return Hardware(
+        device=on,  # type: ignore[arg-type]  # it refuses other words itself
+        precision=precision,  # type: ignore[arg-type]
+        images_at_once=images_at_once,
+        compile=compile,
+        distributed=started_by_torchrun(),
+    )
+
+
+def _is_first() -> bool:
+    from mnas.training import rank
+
+    return rank() == 0
+
+
+_SMALL = 64  # pixels, up to which the recipe for small images is meant
+
+
+def _finish(again: str | None, work: Callable[[Watch], _Result]) -> _Result:
+    """Do the work under a progress bar; Ctrl-C says how to go on."""
+    try:
+        with _model_display.watched() as watch:
+            return work(watch)
+    except KeyboardInterrupt:
+        _display.say(f"\nstopped{f'; everything finished is kept. Go on with: {again}' if again else ''}")
+        raise typer.Exit(INTERRUPTED) from None

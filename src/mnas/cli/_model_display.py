@@ -1,0 +1,167 @@
+"""How trainings, scores and exported files look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from mnas.cli import _display
+from mnas.scores import Scores
+
+if TYPE_CHECKING:
+    from mnas.export import Exported
+    from mnas.model_folder import ModelFolder
+    from mnas.model_run import Watch
+    from mnas.ship import Shipped
+    from mnas.training import Progress
+
+_LINE_SECONDS = 10.0  # between a training's lines where standard error is no terminal
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[Watch]:
+    """A progress bar on a terminal, a line now and then elsewhere; gives what to tell phases and steps to."""
+    from mnas.model_run import Watch
+
+    if not _display.err.is_terminal:
+        yield Watch(_display.say, _liner())
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[line]}"))
+    with Bar(*columns, console=_display.err, refresh_per_second=5) as bar:
+        task = bar.add_task("", total=None, line="")
+
+        def phase(words: str) -> None:
+            bar.reset(task, total=None, description=words, line="")
+
+        def step(progress: Progress) -> None:
+            bar.update(task, total=progress.steps, completed=progress.step, line=_line(progress))
+
+        yield Watch(phase, step)
+
+
+def print_model(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
+    """A trained model: where it lies and what it got right."""
+    scores = model.scores()
+    if as_json:
+        _display.print_json(
+            {
+                "model": str(model.path),
+                "architecture": str(model.settings().architecture),
+                "curve": [row["accuracy"] for row in model.curve()],
+                "scores": {part: row.to_dict() for part, row in scores.items()},
+            }
+        )
+        return
+    out = _display.out()
+    if was_finished:
+        out.print(f"{model.path} was trained to the end before; nothing was trained now", markup=False)
+    for part, row in scores.items():
+        out.print(_summary(part, row))
+    out.print(f"model: {model.model_file}, card: {model.path / 'card.html'}", markup=False)
+    out.print(f"go on with: mnas evaluate {model.path} --split test; mnas export {model.path}", markup=False)
+
+
+def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None:
+    """Scores of a split: the whole, the classes, the most frequent mistakes."""
+    if as_json:
+        _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
+        return
+    out = _display.out()
+    out.print(_summary(part, scores))
+    table = Table("class", "images", "precision %", "recall %", "F1 %")
+    for row in scores.classes:
+        fractions = (f"{100 * value:.2f}" for value in (row.precision, row.recall, row.f1))
+        table.add_row(row.name, f"{row.images:,}", *fractions)
+    out.print(table, markup=False)
+    for truth, given, count in scores.confused(5):
+        out.print(f"{count:,} of {truth} were taken for {given}", markup=False)
+
+
+def print_exports(folder: Path, exports: Sequence[Exported], as_json: bool) -> None:
+    """Files that were written, and how they compare with the model."""
+    if as_json:
+        _display.print_json({"model": str(folder), "exports": [_export_document(row) for row in exports]})
+        return
+    _display.out().print(_exports_table(exports))
+
+
+def print_shipped(shipped: Shipped, as_json: bool) -> None:
+    """What was shipped, and among which it was chosen."""
+    if as_json:
+        _display.print_json(
+            {
+                "model": str(shipped.model.path),
+                "architecture": str(shipped.model.settings().architecture),
+                "test": shipped.scores.to_dict(),
+                "latency_ms": shipped.latency.latency_ms,
+                "latency_ci_ms": [shipped.latency.low_ms, shipped.latency.high_ms],
+                "device": shipped.latency.device,
+                "candidates": [asdict(candidate) for candidate in shipped.candidates],
+                "exports": [_export_document(row) for row in shipped.exports],
+            }
+        )
+        return
+    out = _display.out()
+    table = Table("network", "validation accuracy %", "latency ms", "95 % interval", "")
+    for one in shipped.candidates:
+        accuracy = "" if one.accuracy is None else f"{100 * one.accuracy:.2f}"
+        interval = f"{one.latency.low_ms:.4g} - {one.latency.high_ms:.4g}"
+        note = "chosen" if one.is_chosen else one.note
+        table.add_row(one.label, accuracy, f"{one.latency.latency_ms:.4g}", interval, note)
+    out.print(table, markup=False)
+    out.print(_summary("test", shipped.scores))
+    out.print(_exports_table(shipped.exports))
+    out.print(f"model: {shipped.model.path}, card: {shipped.model.path / 'card.html'}", markup=False)
+
+
+def _liner() -> Any:
+    last = [0.0]
+
+    def step(progress: Progress) -> None:
+        now = time.monotonic()
+        if now - last[0] >= _LINE_SECONDS or progress.step == progress.steps:
+            last[0] = now
+            _display.say(f"step {progress.step:,} of {progress.steps:,}, {_line(progress)}")
+
+    return step
+
+
+def _line(progress: Progress) -> str:
+    return (
+        f"epoch {progress.epoch}, loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s, "
+        f"{_display.duration(progress.seconds_left)} left"
+    )
+
+
+def _summary(part: str, scores: Scores) -> str:
+    whole = ", every label right" if scores.is_multilabel else ""
+    extra = f", top 5 {100 * scores.top5:.2f} %" if scores.top5 is not None else ""
+    if scores.mean_average_precision is not None:
+        extra = f", mean average precision {100 * scores.mean_average_precision:.2f} %"
+    return (
+        f"{part}: {100 * scores.accuracy:.2f} % of {scores.images:,} images{whole} "
+        f"(95 % interval {100 * scores.low:.2f} - {100 * scores.high:.2f} %){extra}, "
+        f"macro F1 {100 * scores.macro_f1:.2f} %"
+    )
+
+
+def _exports_table(exports: Sequence[Exported]) -> Table:
+    table = Table("file", "precision", "MB", "largest difference", "equal class %", "accuracy %", "torch %")
+    for row in exports:
+        percents = (f"{100 * value:.2f}" for value in (row.agreement, row.accuracy, row.torch_accuracy))
+        table.add_row(
+            row.path.name, row.precision, f"{row.bytes / 1e6:.2f}", f"{row.largest_difference:.2g}", *percents
+        )
+    return table
+
+
+def _export_document(row: Exported) -> dict[str, Any]:
+    return asdict(row) | {"path": str(row.path)}

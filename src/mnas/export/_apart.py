@@ -1,0 +1,71 @@
+"""Converting and running in a process of its own, for libraries that print, write where they are and may crash.
+
+`python -m mnas.export._apart FOLDER` finds a model file and arrays in the folder and leaves the converted file and
+its outputs there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mnas.errors import ExportError
+from mnas.export._formats import converted, outputs
+from mnas.export._onnx import Array
+from mnas.models import TrainedModel, load_model, save_model
+
+_LIMIT_S = 1800.0  # a large network in int8 takes minutes on a busy machine
+_TAIL = 300  # characters of its last words that an error repeats
+
+
+def converted_apart(
+    trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array
+) -> tuple[bytes, Array]:
+    """The file's bytes in a format, and the logits (n, classes) that they give on the images.
+
+    Raises:
+        ExportError: it cannot be converted or run, its process died or took longer than half an hour.
+    """
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        save_model(folder / "model.safetensors", trained)
+        np.save(folder / "images.npy", images)
+        if calibration is not None:
+            np.save(folder / "calibration.npy", np.stack(calibration))
+        command = [sys.executable, "-P", "-m", "mnas.export._apart", text, name]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S)
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(f"the conversion to {name} took longer than {_LIMIT_S:g} s and was stopped") from error
+        if (folder / "failed.json").exists():
+            raise ExportError(json.loads((folder / "failed.json").read_text(encoding="utf-8")))
+        if done.returncode:
+            words = done.stderr.strip()[-_TAIL:]
+            raise ExportError(f"the process that converts to {name} ended with {done.returncode}: {words}")
+        return (folder / "model").read_bytes(), np.load(folder / "outputs.npy")
+
+
+def main(folder: Path, name: str) -> None:
+    """What the process does."""
+    trained, images = load_model(folder / "model.safetensors"), np.load(folder / "images.npy")
+    path = folder / "calibration.npy"
+    try:
+        data = converted(trained, name, list(np.load(path)) if path.exists() else None, dynamic_batch=False)
+    except ExportError as error:
+        (folder / "failed.json").write_text(json.dumps(str(error)), encoding="utf-8")
+        return
+    np.save(folder / "outputs.npy", outputs(name, data, images))
+    (folder / "model").write_bytes(data)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
+    sys.stdout.flush()
+    os._exit(0)  # some of these libraries crash while Python takes them apart

@@ -1,0 +1,340 @@
+"""One model, from its architecture to files that a device runs: what `mnas train`, `evaluate` and `export` do.
+
+settings -> folder -> training -> scores on validation -> card; then more scores, exported files, the card again
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from mnas import registry
+from mnas.config import Part
+from mnas.datasets import Dataset, Images
+from mnas.datasets import Part as Split
+from mnas.errors import MnasError, SettingsError
+from mnas.folder import load_result
+from mnas.model_folder import ModelFolder, TrainingSettings
+from mnas.report import Candidate, Card, Origin, write_card
+from mnas.scores import Scores, score
+from mnas.space import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mnas.export import Exported, Format
+    from mnas.models import Network, TrainedModel
+    from mnas.training import Hardware, Progress
+
+_CALIBRATION_IMAGES = 128
+_CHECK_IMAGES = 512
+_CHECK_BATCH = 16
+_CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is told how it goes: a phase in words, and each step of a training."""
+
+    phase: Callable[[str], None] = lambda words: None
+    step: Callable[[Progress], None] = lambda progress: None
+
+
+def make_dataset(part: Part, architecture: Architecture) -> Dataset:
+    """The data set at the architecture's resolution, unless the part names one.
+
+    Raises:
+        SettingsError: an unknown name or key, or images that are not there.
+    """
+    known = registry.options("dataset", part.name)
+    defaults = {"resolution": architecture.resolution} if "resolution" in known else {}
+    made: Dataset = registry.make("dataset", part.name, defaults | part.options)
+    return made
+
+
+def fitted(architecture: Architecture, dataset: Dataset) -> Architecture:
+    """The architecture for a data set's classes, channels and resolution; its blocks stay."""
+    head = replace(architecture.head, classes=len(dataset.class_names))
+    return architecture.replace(head=head, input_channels=dataset.channels, resolution=dataset.resolution)
+
+
+def train_model(
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    watch: Watch | None = None,
+) -> ModelFolder:
+    """Train a model into a folder, evaluate it on the validation split and write its card.
+
+        settings = TrainingSettings("mnasnet-a1", reference_architecture("mnasnet-a1"), Part(name="digits"), recipe)
+        train_model(settings, Path("models/digits")).scores()["validation"].accuracy
+
+    The architecture is fitted to the data set. An interrupted training goes on from its last checkpoint with
+    `resume`, to the same weights; one that is finished is left as it is.
+
+    Raises:
+        SettingsError: the folder is in use for something else, or a setting is wrong.
+        StorageError: another process trains there, or what was begun there is another training.
+        TrainingError: the training diverged or ran out of memory; the message names the last good checkpoint.
+    """
+    dataset = make_dataset(settings.dataset, settings.architecture)
+    settings = replace(settings, architecture=fitted(settings.architecture, dataset))
+    model, watch = ModelFolder(folder), watch or Watch()
+    if not _is_first(hardware):
+        _train(settings, dataset, model, hardware, watch)
+        return model
+    with model.locked():
+        model.begin(settings, dataset.class_names, resume)
+        if not model.is_finished:
+            _train(settings, dataset, model, hardware, watch)
+        if "validation" not in model.scores():
+            watch.phase("evaluating on the validation images")
+            model.add_scores("validation", score(model.trained(), dataset.split("validation")))
+        write_model_card(model)
+    return model
+
+
+def evaluate_model(folder: Path, part: Split = "validation", data: Part | None = None) -> Scores:
+    """Score a trained model on a split of its data set, or of another one with the same classes.
+
+    Scores on its own data set are kept in the folder and stand on the card.
+
+    Raises:
+        SettingsError: no trained model is there, or the data set's classes are not the model's.
+    """
+    model = ModelFolder(folder)
+    trained = model.trained()
+    dataset = _dataset_of(model, trained, data)
+    scores = score(trained, dataset.split(part))
+    if data is None:
+        with model.locked():
+            model.add_scores(part, scores)
+            write_model_card(model)
+    return scores
+
+
+def export_model(
+    folder: Path, formats: Sequence[str], *, int8: bool = False, watch: Watch | None = None
+) -> list[Exported]:
+    """Write a trained model for runtimes, each file checked on real images in its runtime; the card follows.
+
+    With `int8` each format is also written quantized, calibrated on training images.
+
+    Raises:
+        SettingsError: no trained model is there, an unknown format, or a library is missing.
+        ExportError: a file's outputs are not the model's; that file is removed.
+    """
+    from mnas.export import check_formats
+    from mnas.export import export_model as export_files
+
+    model, watch = ModelFolder(folder), watch or Watch()
+    check_formats(formats)
+    trained = model.trained()
+    dataset = _dataset_of(model, trained, None)
+    with model.locked():
+        watch.phase("reading images to calibrate and check with")
+        calibration, _ = sample(dataset.split("train"), _CALIBRATION_IMAGES)
+        check = sample(dataset.split("validation"), _CHECK_IMAGES)
+        made: list[Exported] = []
+        for name in formats:
+            watch.phase(f"exporting to {name} and checking the file")
+            found = export_files(
+                trained, folder, [cast("Format", name)], int8=int8, calibration=calibration, check=check
+            )
+            model.add_exports(found)  # one by one: a format that fails leaves the others
+            made += found
+        write_model_card(model)
+    return made
+
+
+def sample(images: Images, most: int) -> tuple[Tensor, Tensor]:
+    """At most so many of the images with their labels, spread over the whole split, as evaluation sees them."""
+    import torch
+
+    batches = -(-len(images) // _CHECK_BATCH)
+    step = max(1, -(-batches * _CHECK_BATCH // most))
+    pixels, labels = zip(*images.batches(_CHECK_BATCH, start=0, step=step), strict=True)
+    return torch.cat(pixels)[:most], torch.cat(labels)[:most]
+
+
+def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), commands: Sequence[str] = ()) -> None:
+    """Write card.html and card.md from what lies in the folder."""
+    trained, settings = model.trained(), model.settings()
+    origin, notes = _origin(settings)
+    latency = model.latency()
+    if latency is None and origin is not None and origin.trial.architecture.id == trained.architecture.id:
+        latency = origin.trial.measurement.latency
+    write_card(
+        Card(
+            title=model.path.resolve().name,
+            architecture=trained.architecture,
+            class_names=trained.class_names,
+            preprocessing=trained.preprocessing,
+            training=_training_facts(settings, model.made()),
+            curve=[row["accuracy"] for row in model.curve()],
+            scores=model.scores(),
+            exports=model.exports(),
+            latency=latency,
+            origin=origin,
+            candidates=candidates,
+            commands=commands or _commands(model, settings),
+            notes=notes,
+        ),
+        model.path,
+    )
+
+
+def _train(
+    settings: TrainingSettings, dataset: Dataset, model: ModelFolder, hardware: Hardware | None, watch: Watch
+) -> None:
+    from mnas.models import TrainedModel, save_model
+    from mnas.training import Checkpoints, train
+
+    watch.phase("training")
+    module, checkpoints = _start(settings), Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
+    is_first = _is_first(hardware)
+    result = train(
+        module,
+        dataset,
+        settings.recipe,
+        seed=settings.seed,
+        hardware=hardware,
+        checkpoints=checkpoints,
+        teacher=_teacher(settings),
+        on_epoch=model.add_epoch if is_first else None,
+        on_step=watch.step,
+    )
+    if not is_first:
+        return
+    trained = TrainedModel(
+        module=module,
+        class_names=tuple(dataset.class_names),
+        preprocessing=_preprocessing(dataset),
+        is_multilabel=dataset.split("train").labels.ndim == 2,
+        metrics={"validation_accuracy": result.accuracy} if result.accuracy is not None else {},
+        made=model.made(),
+    )
+    save_model(model.model_file, trained)
+    checkpoints.path.unlink(missing_ok=True)
+
+
+def _is_first(hardware: Hardware | None) -> bool:
+    """Whether this process writes the files: of several that train together, only one does."""
+    from mnas.training import rank
+
+    return hardware is None or not hardware.distributed or rank() == 0
+
+
+def _start(settings: TrainingSettings) -> Network:
+    """The module before its training: with fresh weights, or those of another model where they fit."""
+    from mnas.models import build_model, load_model
+
+    module = build_model(settings.architecture, dropout=settings.recipe.dropout, seed=settings.seed)
+    if settings.weights is None:
+        return module
+    path = Path(settings.weights).expanduser()
+    known = load_model(path / "model.safetensors" if path.is_dir() else path).module.state_dict()
+    own = module.state_dict()
+    fitting = {key: value for key, value in known.items() if key in own and own[key].shape == value.shape}
+    lacking = sorted(key for key in own.keys() - fitting.keys() if not key.startswith("classifier."))
+    if lacking:
+        raise SettingsError(
+            f"weights to start from should be of the same architecture, its classes apart; those of {path} do not "
+            f"fit {len(lacking)} tensors, such as {lacking[0]}"
+        )
+    module.load_state_dict(own | fitting)
+    return module
+
+
+def _teacher(settings: TrainingSettings) -> Network | None:
+    """The trained model whose answers are learnt too."""
+    if settings.teacher is None:
+        return None
+    teacher = ModelFolder(Path(settings.teacher)).trained()
+    return teacher.module
+
+
+def _preprocessing(dataset: Dataset) -> Any:
+    from mnas.models import Preprocessing
+
+    share = 0.875 if dataset.split("validation").is_cropped else 1.0
+    mean, std = tuple(dataset.mean), tuple(dataset.std)
+    return Preprocessing(dataset.resolution, dataset.channels, mean, std, share)
+
+
+def _dataset_of(model: ModelFolder, trained: TrainedModel, data: Part | None) -> Dataset:
+    """The data set to evaluate on, whose classes must be the model's."""
+    dataset = make_dataset(data or model.settings().dataset, trained.architecture)
+    names, channels = tuple(dataset.class_names), dataset.channels
+    if names != trained.class_names:
+        lacking = sorted(set(trained.class_names) - set(names)) or sorted(set(names) - set(trained.class_names))
+        raise SettingsError(
+            f"{model.path} names {len(trained.class_names)} classes, data set {dataset.name!r} has {len(names)}"
+            f"{', which differ in ' + ', '.join(lacking[:3]) if lacking else ' in another order'}: "
+            "evaluate it on images of the classes that it was trained for"
+        )
+    if channels != trained.architecture.input_channels:
+        raise SettingsError(
+            f"{model.path} takes images of {trained.architecture.input_channels} channels, data set {dataset.name!r} "
+            f"gives {channels}: set channels under [dataset]"
+        )
+    return dataset
+
+
+def _origin(settings: TrainingSettings) -> tuple[Origin | None, list[str]]:
+    """The search that the architecture comes from, as long as its folder is there."""
+    if settings.run is None or settings.trial is None:
+        return None, []
+    try:
+        result = load_result(settings.run)
+        return Origin(result, result.trials[settings.trial]), []
+    except (MnasError, IndexError) as error:
+        return None, [f"it comes from trial {settings.trial} of {settings.run}, which cannot be read: {error}"]
+
+
+def _training_facts(settings: TrainingSettings, made: Mapping[str, Any]) -> dict[str, Any]:
+    dataset = {key: value for key, value in settings.dataset.model_dump().items() if key != "name"}
+    return {
+        "data set": settings.dataset.name + (f" ({_listed(dataset)})" if dataset else ""),
+        "trained on": "the train split; the epochs' accuracies are those of the validation split",
+        "starts from": settings.weights or "fresh weights",
+        "recipe": str(settings.recipe),
+        "seed": settings.seed,
+        "begun": made["created"],
+        "versions": _listed(made["versions"]) + (f", commit {made['commit'][:12]}" if made["commit"] else ""),
+    }
+
+
+def _commands(model: ModelFolder, settings: TrainingSettings) -> list[str]:
+    """What makes all this again. training.toml is a recipe and a data set, so that every setting comes back."""
+    path, own = str(model.path), str(model.path / "training.toml")
+    weights = ["--weights", settings.weights] if settings.weights else []
+    train = [
+        "mnas",
+        "train",
+        str(settings.architecture),
+        "--data",
+        own,
+        "--recipe",
+        own,
+        "--seed",
+        str(settings.seed),
+    ]
+    lines = [[*train, *weights, "--out", f"{path}-again"]]
+    lines += [
+        ["mnas", "evaluate", path, *(["--split", part] if part != "validation" else [])] for part in model.scores()
+    ]
+    if exports := model.exports():
+        formats = [word for name in dict.fromkeys(row.format for row in exports) for word in ("--to", name)]
+        is_int8 = any(row.precision == "int8" for row in exports)
+        lines.append(["mnas", "export", path, *formats, *(["--int8"] if is_int8 else [])])
+    return [shlex.join(line) for line in lines]
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())

@@ -1,0 +1,106 @@
+"""card.html and card.md, from what is known of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader
+
+from mnas._whole_file import write_whole
+from mnas.report._card import Card
+from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
+from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
+
+if TYPE_CHECKING:
+    from mnas.export import Exported
+
+_UNSAID = ("devices", "notes", "model_bytes")  # of a latency's conditions: said elsewhere on the page
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write card.html and card.md into a folder.
+
+    Raises:
+        StorageError: they could not be written.
+    """
+    write_whole(folder / "card.html", render_card_html(card).encode())
+    write_whole(folder / "card.md", render_card_markdown(card).encode())
+
+
+def render_card_html(card: Card) -> str:
+    """The card as one page that needs nothing from elsewhere; text from outside is escaped."""
+    main = card.main
+    has_matrix = main is not None and 0 < len(main[1].confusion) <= MOST_DRAWN_CLASSES
+    figures = {
+        "front_svg": svg(front_figure(card.origin.result, card.origin.trial)) if card.origin else "",
+        "curve_svg": svg(curve_figure(card.curve)) if card.curve else "",
+        "confusion_svg": svg(confusion_figure(main[1])) if main and has_matrix else "",
+    }
+    return _environment(autoescape=True).get_template("card.html.jinja").render(**_facts(card), **figures)
+
+
+def render_card_markdown(card: Card) -> str:
+    """The card as Markdown: the same facts, in tables."""
+    environment = _environment(autoescape=False)
+    environment.finalize = _plain_markdown
+    return environment.get_template("card.md.jinja").render(**_facts(card))
+
+
+def _environment(autoescape: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mnas.report"), autoescape=autoescape, trim_blocks=True, lstrip_blocks=True
+    )
+    filters: dict[str, Callable[[Any], str]] = {
+        "percent": lambda value: f"{100 * value:.2f}" if value is not None else "",
+        "ms": lambda value: f"{value:.4g}" if value is not None else "",
+        "count": lambda value: f"{value:,}",
+        "mb": lambda value: f"{value / 1e6:.2f}",
+        "allowed": _allowed,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _allowed(export: Exported) -> str:
+    """What the file was held to."""
+    tolerance = export.tolerance
+    if export.precision == "fp32":
+        return f"difference at most {tolerance.fp32_difference:.0e}"
+    return f"{tolerance.int8_agreement:.0%} equal, {tolerance.int8_accuracy_loss:.0%} lost"
+
+
+def _plain_markdown(value: Any) -> Any:
+    """Text that cannot end a table's cell or begin a tag."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):  # what is marked as safe has that
+        return value
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")
+
+
+def _facts(card: Card) -> dict[str, Any]:
+    architecture, latency = card.architecture, card.latency
+    return {
+        "card": card,
+        "main": card.main,
+        "rows": _rows(architecture),
+        "params": count_params(architecture),
+        "madds": count_madds(architecture),
+        "weight_bytes": weight_bytes(architecture),
+        "activation_bytes": peak_activation_bytes(architecture),
+        "conditions": {k: v for k, v in latency.environment.items() if k not in _UNSAID} if latency else {},
+        "classes": _classes(card),
+    }
+
+
+def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:
+    """Each row of the network: its block string, output pixels, parameters and MAdds."""
+    return [
+        (text, rows[-1].resolution, sum(row.params for row in rows), sum(row.madds for row in rows))
+        for _, text, rows in count_by_block(architecture)
+    ]
+
+
+def _classes(card: Card) -> list[Any]:
+    """The classes' scores, the least well recognized first."""
+    return sorted(card.main[1].classes, key=lambda row: row.f1) if card.main else []

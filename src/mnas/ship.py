@@ -1,0 +1,388 @@
+"""From a finished search to a model that was trained, chosen, tested, exported and measured: what `mnas ship` does.
+
+best few of the front -> latency on the device -> each trained -> best on validation -> tested once -> files, card
+
+ship.json           what was asked for, latencies, what failed, which was chosen
+candidates/trial-N  a model folder for each
+model               the model folder of the one that was chosen, with its files and its card
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnas import registry
+from mnas._whole_file import write_whole
+from mnas.config import Part, Settings
+from mnas.datasets import Dataset
+from mnas.devices import Device
+from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
+from mnas.folder import load_result, stored_settings
+from mnas.model_folder import ModelFolder, TrainingSettings
+from mnas.model_run import Watch, evaluate_model, export_model, fitted, make_dataset, train_model, write_model_card
+from mnas.objective import Latency, Measurement, Objective
+from mnas.report import Candidate
+from mnas.result import SearchResult
+from mnas.scores import Scores
+from mnas.space import Architecture, count_madds, count_params, peak_activation_bytes, weight_bytes
+from mnas.storage import lock_folder
+from mnas.training import Recipe
+from mnas.trial import Trial
+
+if TYPE_CHECKING:
+    from mnas.export import Exported
+    from mnas.training import Hardware
+
+FORMAT_VERSION = 1
+_COPIED = ("training.toml", "curve.jsonl", "scores.json", "model.safetensors")  # the last one says that all are there
+
+
+@dataclass(frozen=True)
+class ShipSettings:
+    """What is made of a run."""
+
+    run: Path
+    dataset: Part
+    recipe: Recipe
+    top: int = 5
+    seed: int = 0
+    weights: str | None = None
+    teacher: str | None = None
+    device: Part | None = None  # None: the run's
+    formats: tuple[str, ...] = ("onnx",)
+    int8: bool = False
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise SettingsError(f"top should be at least 1, got {self.top}")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must stay the same for an interrupted ship to go on."""
+        dataset = {key: value for key, value in self.dataset.model_dump().items() if key != "loader_workers"}
+        rest = {"top": self.top, "seed": self.seed, "weights": self.weights, "teacher": self.teacher}
+        device = self.device.model_dump() if self.device else None
+        described = {"dataset": dataset, "recipe": self.recipe.to_dict(), "device": device, **rest}
+        plain: dict[str, Any] = json.loads(json.dumps(described, default=str))
+        return plain
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What came of it."""
+
+    model: ModelFolder
+    candidates: tuple[Candidate, ...]  # those that were looked at, the best reward of the search first
+    scores: Scores  # on the test split
+    latency: Latency
+    exports: tuple[Exported, ...]
+
+
+def ship(
+    settings: ShipSettings, out: Path | None = None, *, hardware: Hardware | None = None, watch: Watch | None = None
+) -> Shipped:
+    """Train the best few of a run, choose one, test it once, export, measure and describe it.
+
+        shipped = ship(ShipSettings(Path("runs/flowers"), Part(name="folder", path="~/flowers"), recipe, top=5))
+        shipped.model.path, shipped.scores.accuracy
+
+    The networks are measured first, and only those that keep the run's hard limits on the device are trained. Of
+    these the one of the highest reward is chosen, by the run's objective, its validation accuracy and its latency.
+    It is not trained again on the validation images: what was chosen is what is tested. Interrupted, it goes on.
+
+    Raises:
+        SettingsError: nothing to ship, a missing library (before anything is trained), a wrong setting.
+        StorageError: another process ships there, or it was begun with other settings.
+        TrainingError: no candidate could be trained.
+        ExportError: a file's outputs are not the model's.
+        DeviceError: the device is not there; what is trained stays.
+    """
+    from mnas.export import check_formats
+
+    check_formats(settings.formats)
+    folder = out or settings.run / "ship"
+    result, stored = load_result(settings.run), stored_settings(settings.run)
+    if not result.front:
+        raise SettingsError(f"{settings.run} has no completed trial to ship")
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(lock_folder(folder, f"mnas evaluate {folder / 'model'}")):
+        journal = _Journal(folder / "ship.json")
+        journal.begin(settings.identity)
+        device = _device(settings, stored)
+        return _Ship(settings, result, stored, folder, journal, device, hardware, watch or Watch()).run()
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A network of the front, as it is trained."""
+
+    trial: Trial
+    architecture: Architecture  # fitted to the data set
+    latency: Latency
+    broken: tuple[str, ...]  # hard limits, in words
+
+    @property
+    def label(self) -> str:
+        return f"trial {self.trial.number}"
+
+    @property
+    def folder_name(self) -> str:
+        return f"trial-{self.trial.number}"
+
+
+@dataclass(frozen=True)
+class _Ship:
+    """One ship in progress."""
+
+    settings: ShipSettings
+    result: SearchResult
+    stored: Settings
+    folder: Path
+    journal: _Journal
+    device: Device
+    hardware: Hardware | None
+    watch: Watch
+
+    def run(self) -> Shipped:
+        entries = list(self._entries())
+        able = [entry for entry in entries if not entry.broken]
+        if not able:
+            raise SettingsError(self._nothing_fits(entries))
+        for number, entry in enumerate(able, start=1):
+            self._train(entry, f"{entry.label}, {number} of {len(able)}")
+        chosen = self._choose(able)
+        model = self._model(chosen)
+        self._finish(model, chosen)
+        candidates = tuple(self._candidate(entry, chosen) for entry in entries)
+        write_model_card(model, candidates, [self._command()])
+        return Shipped(model, candidates, model.scores()["test"], chosen.latency, tuple(model.exports()))
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        return make_dataset(self.settings.dataset, self.result.front[0].architecture)
+
+    @cached_property
+    def objective(self) -> Objective:
+        return self.stored.objective.objective(self.result.target_ms)
+
+    def _entries(self) -> Iterator[_Entry]:
+        """The best of the front until enough of them keep the hard limits, measured on the device."""
+        able = 0
+        for trial in sorted(self.result.front, key=lambda trial: -trial.reward):
+            if able == self.settings.top:
+                return
+            self.watch.phase(f"measuring trial {trial.number}")
+            architecture = fitted(trial.architecture, self.dataset)
+            latency = self._latency(architecture)
+            if latency is None:
+                continue
+            broken = tuple(self.objective.caps.violations(_measurement(architecture, latency)))
+            able += not broken
+            yield _Entry(trial, architecture, latency, broken)
+
+    def _latency(self, architecture: Architecture) -> Latency | None:
+        """What the device says, once; None where it cannot run this network."""
+        fingerprint = self.device.info().fingerprint
+        known = self.journal.latency(fingerprint, architecture)
+        if known is None:
+            try:
+                known = self.device.measure(architecture)
+            except MeasurementError as error:
+                self.watch.phase(f"left out, it cannot be measured: {error}")
+                return None
+            self.journal.add_latency(fingerprint, architecture, known)
+        return known
+
+    def _nothing_fits(self, entries: Sequence[_Entry]) -> str:
+        lines = [f"{entry.label}: {'; '.join(entry.broken)}" for entry in entries]
+        said = "\n  ".join(lines) or "none of them can be measured there"
+        return (
+            f"no network of the front keeps the run's hard limits on {self.device.info().name}:\n  {said}\n"
+            "Ship for another device with --device, or search with this one"
+        )
+
+    def _train(self, entry: _Entry, which: str) -> None:
+        """Train a candidate; one that failed before is not tried again."""
+        if entry.trial.number in self.journal.failed:
+            return
+        watch = replace(self.watch, phase=lambda words: self.watch.phase(f"{which}: {words}"))
+        try:
+            train_model(self._training(entry), self._path(entry), resume=True, hardware=self.hardware, watch=watch)
+        except CandidateError as error:
+            self.journal.add_failure(entry.trial.number, str(error))
+
+    def _training(self, entry: _Entry) -> TrainingSettings:
+        ours = self.settings
+        return TrainingSettings(
+            name=f"{ours.run}:{entry.trial.number}",
+            architecture=entry.architecture,
+            dataset=ours.dataset,
+            recipe=ours.recipe,
+            seed=ours.seed,
+            weights=ours.weights,
+            teacher=ours.teacher,
+            run=str(ours.run.resolve()),
+            trial=entry.trial.number,
+        )
+
+    def _choose(self, entries: Sequence[_Entry]) -> _Entry:
+        """The highest reward by validation accuracy and latency; what was chosen and tested stays chosen."""
+        trained = [entry for entry in entries if self._accuracy(entry) is not None]
+        if not trained:
+            reasons = "\n  ".join(f"trial {number}: {why}" for number, why in self.journal.failed.items())
+            raise TrainingError(f"none of the candidates could be trained:\n  {reasons}")
+        number = self.journal.chosen
+        if number is None:
+            best = max(trained, key=lambda entry: (self._reward(entry), -entry.trial.number))
+            self.journal.choose(best.trial.number)
+            return best
+        for entry in trained:
+            if entry.trial.number == number:
+                return entry
+        raise StorageError(
+            f"{self.folder} has chosen and tested trial {number}, which is no candidate on {self.device.info().name} "
+            "now. Ship into another folder with --out"
+        )
+
+    def _reward(self, entry: _Entry) -> float:
+        return self.objective.score(self._accuracy(entry) or 0.0, entry.latency.latency_ms)
+
+    def _accuracy(self, entry: _Entry) -> float | None:
+        scores = ModelFolder(self._path(entry)).scores().get("validation")
+        return scores.accuracy if scores else None
+
+    def _model(self, chosen: _Entry) -> ModelFolder:
+        """The chosen candidate in a folder of its own."""
+        model = ModelFolder(self.folder / "model")
+        model.path.mkdir(exist_ok=True)
+        if not model.is_finished:
+            for name in _COPIED:
+                write_whole(model.path / name, (self._path(chosen) / name).read_bytes())
+        return model
+
+    def _finish(self, model: ModelFolder, chosen: _Entry) -> None:
+        """Test once, and export what is not there yet."""
+        model.set_latency(chosen.latency)
+        if "test" not in model.scores():
+            self.watch.phase("testing once, on the test images")
+            evaluate_model(model.path, "test")
+        wanted = {(name, precision) for name in self.settings.formats for precision in self._precisions}
+        there = {(row.format, row.precision) for row in model.exports()}
+        missing = [name for name in self.settings.formats if any(pair[0] == name for pair in wanted - there)]
+        if missing:
+            export_model(model.path, missing, int8=self.settings.int8, watch=self.watch)
+
+    @property
+    def _precisions(self) -> tuple[str, ...]:
+        return ("fp32", "int8") if self.settings.int8 else ("fp32",)
+
+    def _candidate(self, entry: _Entry, chosen: _Entry) -> Candidate:
+        failure = self.journal.failed.get(entry.trial.number)
+        note = "; ".join(entry.broken) or (f"its training failed: {failure}" if failure else "")
+        return Candidate(entry.label, entry.latency, self._accuracy(entry), note, entry is chosen)
+
+    def _path(self, entry: _Entry) -> Path:
+        return self.folder / "candidates" / entry.folder_name
+
+    def _command(self) -> str:
+        ours = self.settings
+        own = str(self.folder / "model" / "training.toml")
+        words = ["mnas", "ship", str(ours.run), "--top", str(ours.top), "--data", own, "--recipe", own]
+        words += ["--seed", str(ours.seed), *(["--weights", ours.weights] if ours.weights else [])]
+        words += [word for name in ours.formats for word in ("--to", name)] + (["--int8"] if ours.int8 else [])
+        return shlex.join([*words, "--out", f"{self.folder}-again"])
+
+
+@dataclass
+class _Journal:
+    """ship.json: written whole after each thing that is done."""
+
+    path: Path
+    content: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Read what was done already, and check that it was for the same.
+
+        Raises:
+            StorageError: it was for something else, is damaged or of a later version.
+        """
+        if not self.path.is_file():
+            self.content = {"version": FORMAT_VERSION, "identity": dict(identity)}
+            return self._write()
+        try:
+            self.content = json.loads(self.path.read_text(encoding="utf-8"))
+            version, begun = self.content["version"], self.content["identity"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{self.path} is damaged: {error}. Ship into another folder with --out") from error
+        if version != FORMAT_VERSION:
+            raise StorageError(
+                f"{self.path} has format {version}, this mnas reads format {FORMAT_VERSION}: "
+                "use the mnas that made it"
+            )
+        differing = [f"{k}: it has {begun.get(k)}, now it is {v}" for k, v in identity.items() if begun.get(k) != v]
+        if differing:
+            raise StorageError(
+                f"{self.path.parent} was begun with other settings:\n  " + "\n  ".join(differing) + "\nName another "
+                "folder with --out, or give the settings that it has"
+            )
+        return None
+
+    @property
+    def failed(self) -> dict[int, str]:
+        """Trials whose training failed, and why."""
+        return {int(number): why for number, why in self.content.get("failed", {}).items()}
+
+    @property
+    def chosen(self) -> int | None:
+        """The trial that was chosen."""
+        return self.content.get("chosen")
+
+    def latency(self, device: str, architecture: Architecture) -> Latency | None:
+        """What was measured before."""
+        row = self.content.get("latencies", {}).get(device, {}).get(architecture.id)
+        return Latency.from_dict(row) if row else None
+
+    def add_latency(self, device: str, architecture: Architecture, latency: Latency) -> None:
+        """Keep a measurement."""
+        self.content.setdefault("latencies", {}).setdefault(device, {})[architecture.id] = asdict(latency)
+        self._write()
+
+    def add_failure(self, number: int, why: str) -> None:
+        """Keep why a training failed."""
+        self.content.setdefault("failed", {})[str(number)] = why
+        self._write()
+
+    def choose(self, number: int) -> None:
+        """Keep which was chosen."""
+        self.content["chosen"] = number
+        self._write()
+
+    def _write(self) -> None:
+        write_whole(self.path, (json.dumps(self.content, allow_nan=False) + "\n").encode())
+
+
+def _device(settings: ShipSettings, stored: Settings) -> Device:
+    """The device to measure on: the given one, else the run's, or what it measures its front on where it predicts."""
+    part = settings.device or stored.device
+    if settings.device is None:
+        front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
+        part = part if front is None else Part(**front)
+    made: Device = registry.measuring_device(part.name, part.options)
+    return made
+
+
+def _measurement(architecture: Architecture, latency: Latency) -> Measurement:
+    return Measurement(
+        params=count_params(architecture),
+        madds=count_madds(architecture),
+        weight_bytes=weight_bytes(architecture),
+        latency=latency,
+        peak_activation_bytes=peak_activation_bytes(architecture),
+    )
