@@ -182,7 +182,7 @@ def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), c
             latency=latency,
             origin=origin,
             candidates=candidates,
-            commands=commands or _commands(model, settings),
+            commands=commands or _commands(model),
             notes=notes,
         ),
         model.path,
@@ -310,25 +310,11 @@ def _training_facts(settings: TrainingSettings, made: Mapping[str, Any]) -> dict
     }
 
 
-def _commands(model: ModelFolder, settings: TrainingSettings) -> list[str]:
-    """What makes all this again. training.toml is a recipe and a data set, so that every setting comes back."""
-    path, own = str(model.path), str(model.path / "training.toml")
-    weights = ["--weights", settings.weights] if settings.weights else []
-    train = [
-        "mnas",
-        "train",
-        str(settings.architecture),
-        "--data",
-        own,
-        "--recipe",
-        own,
-        "--seed",
-        str(settings.seed),
-    ]
-    lines = [[*train, *weights, "--out", f"{path}-again"]]
-    lines += [
-        ["mnas", "evaluate", path, *(["--split", part] if part != "validation" else [])] for part in model.scores()
-    ]
+def _commands(model: ModelFolder) -> list[str]:
+    """What makes all this again."""
+    path = str(model.path)
+    lines = [["mnas", "train", str(model.path / "training.toml"), "--out", f"{path}-again"]]
+    lines += [["mnas", "evaluate", path, *(["--split", part] if part == "test" else [])] for part in model.scores()]
     if exports := model.exports():
         formats = [word for name in dict.fromkeys(row.format for row in exports) for word in ("--to", name)]
         is_int8 = any(row.precision == "int8" for row in exports)

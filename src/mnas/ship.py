@@ -3,6 +3,7 @@
 best few of the front -> latency on the device -> each trained -> best on validation -> tested once -> files, card
 
 ship.json           what was asked for, latencies, what failed, which was chosen
+ship.toml, recipe.toml   the settings, for the command that makes it all again
 candidates/trial-N  a model folder for each
 model               the model folder of the one that was chosen, with its files and its card
 """
@@ -18,13 +19,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+
 from mnas import registry
 from mnas._whole_file import write_whole
 from mnas.config import Part, Settings
 from mnas.datasets import Dataset
 from mnas.devices import Device
 from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
-from mnas.folder import load_result, stored_settings
+from mnas.folder import load_result, stored_settings, toml_values
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import Watch, evaluate_model, export_model, fitted, make_dataset, train_model, write_model_card
 from mnas.objective import Latency, Measurement, Objective
@@ -292,10 +295,16 @@ class _Ship:
         return self.folder / "candidates" / entry.folder_name
 
     def _command(self) -> str:
-        ours = self.settings
-        own = str(self.folder / "model" / "training.toml")
-        words = ["mnas", "ship", str(ours.run), "--top", str(ours.top), "--data", own, "--recipe", own]
-        words += ["--seed", str(ours.seed), *(["--weights", ours.weights] if ours.weights else [])]
+        """What makes all this again, with the files that hold the settings."""
+        ours, parts, recipe = self.settings, self.folder / "ship.toml", self.folder / "recipe.toml"
+        tables = {"dataset": ours.dataset.model_dump()}
+        tables |= {"device": ours.device.model_dump()} if ours.device else {}
+        write_whole(parts, tomli_w.dumps(toml_values(tables)).encode())
+        write_whole(recipe, tomli_w.dumps(ours.recipe.to_dict()).encode())
+        words = ["mnas", "ship", str(ours.run), "--top", str(ours.top), "--seed", str(ours.seed)]
+        words += ["--data", str(parts), "--recipe", str(recipe), *(["--device", str(parts)] if ours.device else [])]
+        words += ["--weights", ours.weights] if ours.weights else []
+        words += ["--teacher", ours.teacher] if ours.teacher else []
         words += [word for name in ours.formats for word in ("--to", name)] + (["--int8"] if ours.int8 else [])
         return shlex.join([*words, "--out", f"{self.folder}-again"])
 

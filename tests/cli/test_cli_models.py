@@ -1,0 +1,138 @@
+"""Promises of train, evaluate, export and ship on the command line, kept by running them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
+BLOCKS = "input_r12_c1 stem_k3_s1_c8 ds_r1_k3_s2_c16 ir_r1_k3_s2_e2_c24 head_c32_n10"
+
+
+def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "model"
+    done = mnas("train", BLOCKS, "--data", "digits", "--epochs", 2, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"step \d+ of \d+, epoch \d, loss \d+\.\d+, [\d,]+ images/s, \d:\d\d left", done.stderr)
+    return folder
+
+
+def test_evaluate_and_export_have_what_scripts_rely_on(model):
+    scored = json.loads(mnas("evaluate", model, "--split", "test", "--json").stdout)
+    assert {"accuracy", "low", "high", "macro_f1", "confusion", "classes", "images"} <= scored.keys()
+    (made,) = json.loads(mnas("export", model, "--to", "onnx", "--json").stdout)["exports"]
+    assert made["path"] == str(model / "model.onnx")
+    assert {"sha256", "bytes", "largest_difference", "agreement", "accuracy"} <= made.keys()
+
+
+def test_the_card_has_a_command_that_makes_the_same_model(model, tmp_path):
+    lines = (model / "card.md").read_text().splitlines()
+    command = next(line.strip() for line in lines if line.strip().startswith("mnas train"))
+    words = shlex.split(command)[1:]
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    done = mnas(*words)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again" / "curve.jsonl").read_text() == (model / "curve.jsonl").read_text()
+
+
+def test_a_second_training_says_that_it_is_done(model):
+    done = mnas("train", model / "training.toml", "--out", model, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "was trained to the end before" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["train", "mnasnet-a1", "--out", "{tmp}/a"], 2, "--data is needed"),
+        (["train", "mnasnet-a9", "--data", "digits", "--out", "{tmp}/a"], 2, "did you mean 'mnasnet-a1'?"),
+        (["train", "mnasnet-a1", "--data", "digit", "--out", "{tmp}/a"], 2, "did you mean 'digits'?"),
+        (["train", "mnasnet-a1", "--data", "nowhere/at/all", "--out", "{tmp}/a"], 2, "no folder of images"),
+        (["train", "mnasnet-a1", "--data", "digits", "--recipe", "finetun", "--out", "{tmp}/a"], 2, "'finetune'?"),
+        (["train", "mnasnet-a1", "--data", "digits", "--on", "tpu", "--out", "{tmp}/a"], 2, "auto, cpu, cuda"),
+        (["evaluate", "{tmp}"], 2, "no model's folder"),
+        (["evaluate", "{tmp}", "--split", "tset"], 2, "did you mean 'test'?"),
+        (["export", "{tmp}", "--to", "onx"], 2, "did you mean 'onnx'?"),
+        (["ship", "{tmp}", "--data", "digits"], 1, "is not a run folder"),
+    ],
+)
+def test_a_mistake_gets_a_message_and_an_exit_code(tmp_path, arguments, code, said):
+    done = mnas(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments], cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert said in re.sub(r"\s+", " ", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(tmp_path):
+    out = tmp_path / "model"
+    command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "60", "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (out / "curve.jsonl").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    again = re.search(r"Go on with: mnas (.*)", stderr)
+    assert again is not None
+    done = mnas(*shlex.split(again[1]))
+    assert done.returncode == 0, done.stderr
+    assert len((out / "curve.jsonl").read_text().splitlines()) == 60
+
+
+def test_a_terminal_sees_speed_and_time_left(tmp_path):
+    leader, follower = pty.openpty()
+    command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "4", "--out", str(tmp_path / "model")]
+    environment = {**os.environ, "COLUMNS": "160", "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment) as process:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                shown += os.read(leader, 65536)
+            except OSError:
+                break
+        process.wait()
+    os.close(leader)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    for word in ("training", "images/s", "left", "loss"):
+        assert word in text
+
+
+def test_ship_of_a_run_on_the_command_line(tmp_path):
+    settings = tmp_path / "small.toml"
+    settings.write_text(
+        'trials = 12\nworkers = 0\n[space]\nname = "mnasnet"\nwidth = 0.1\nresolution = 12\n'
+        "head_filters = 32\nclasses = 10\ninput_channels = 1\n"
+        '[controller]\nname = "random"\n[device]\nname = "simulated"\n[accuracy]\nname = "simulated"\n'
+        "[final]\ntop = 0\n"
+    )
+    assert mnas("search", settings, "--out", tmp_path / "run").returncode == 0
+    refused = mnas("ship", tmp_path / "run")
+    assert (refused.returncode, "name those to train on with --data" in refused.stderr) == (2, True)
+    done = mnas("ship", tmp_path / "run", "--top", 2, "--data", "digits", "--epochs", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    shipped = json.loads(done.stdout)
+    assert shipped["model"] == str(tmp_path / "run" / "ship" / "model")
+    assert len(shipped["candidates"]) == 2
+    card = (tmp_path / "run" / "ship" / "model" / "card.md").read_text()
+    words = shlex.split(next(line.strip() for line in card.splitlines() if line.strip().startswith("mnas ship")))[1:]
+    again = json.loads(mnas(*words, "--json").stdout)
+    assert again["test"] == shipped["test"]
