@@ -64,14 +64,14 @@ def ours(data: NoiseImages, batch: int, hardware: Hardware) -> Callable[[], None
 
 def timms(model: nn.Module, data: NoiseImages, batch: int, device: torch.device) -> Callable[[], None]:
     """One epoch of timm's step."""
-    from timm.loss import LabelSmoothingCrossEntropy
-    from timm.optim import create_optimizer_v2
+    from timm.loss.cross_entropy import LabelSmoothingCrossEntropy
+    from timm.optim._optim_factory import create_optimizer_v2
     from timm.utils.model_ema import ModelEmaV3
 
     model = model.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     optimizer = create_optimizer_v2(model, opt="rmsproptf", lr=RATE, weight_decay=1e-5, momentum=0.9, eps=1e-3)
     average = ModelEmaV3(model, decay=0.9999, use_warmup=True)
-    loss_of, moves, normalize = LabelSmoothingCrossEntropy(0.1), RandomMoves(0, True), Normalize(data, device)
+    loss_of, moves, normalize = LabelSmoothingCrossEntropy(0.1), RandomMoves(0, True), Normalize(data, device)  # type: ignore[no-untyped-call]
     step = 0
 
     def epoch() -> None:
