@@ -62,7 +62,7 @@ def _ours(architecture: Architecture, patience_s: float) -> Row:
 def _rival(architecture: Architecture) -> Row:
     runtime = find_runtime("onnxruntime")
     candidate = Candidate.convert(architecture, runtime)
-    session = runtime.load(candidate.model, candidate.images.copy(), 1)
+    session = runtime.load(candidate.model, candidate.timed_images.copy(), 1)
     for _ in range(10):
         session.run()
     times_ms = []

@@ -65,7 +65,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
 }
-_FRESH_PROCESSES = 10  # of a few measurements: more than a search could afford
+_FRESH_PROCESSES = 20  # of a few measurements: more than a search could afford
 # Where a part was an object and no name, a run's settings have this and its class.
 FROM_PYTHON = "python:"
 _GROUPS: Mapping[Kind, str] = {

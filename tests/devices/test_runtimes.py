@@ -18,6 +18,7 @@ from mnas.devices import LocalDevice
 from mnas.devices._candidate import Candidate
 from mnas.devices._conversions import Conversions
 from mnas.devices._timing import TimingPlan, warm_up
+from mnas.devices._worker import _outputs
 from mnas.devices.runtimes import OnnxRuntime, Runtime, check_installed, find_runtime
 from mnas.devices.runtimes._calibration import calibration_images
 from mnas.errors import ExportError, MeasurementError, SettingsError
@@ -47,9 +48,8 @@ def available(name: str, precision: str) -> Runtime:
 
 def outcome(runtime: Runtime, candidate: Candidate) -> float:
     """How far the runtime's outputs are from torch's, as a measurement checks them."""
-    session = runtime.load(candidate.model, candidate.images, threads=1)
-    session.run()
-    output = np.ascontiguousarray(session.output(), np.float32)
+    session = runtime.load(candidate.model, candidate.timed_images.copy(), threads=1)
+    output = _outputs(session, np.split(candidate.images, len(candidate.images)))
     return candidate.check(output.tobytes(), output.shape, runtime.tolerance)
 
 

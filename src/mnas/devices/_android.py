@@ -217,9 +217,9 @@ class AndroidDevice:
         output = session.output()
         if output is None:
             raise MeasurementError(f"{self.tool.name} wrote no outputs, so nobody knows whether they are right")
-        shape = candidate.expected.shape
-        values = session.tensors.decode(output, candidate.expected.size)
-        difference = candidate.check(values.tobytes(), shape, self.runtime.tolerance)
+        classes = candidate.architecture.head.classes
+        values = session.tensors.decode(output, classes)
+        difference = candidate.check(values.tobytes(), (1, classes), self.runtime.tolerance)
         self.conversions.keep(candidate)
         why = f"{self.tool.name} wrote them on the phone after its runs; they equal torch's within the tolerance"
         return {"outputs_checked": True, "outputs_checked_why": why, "output_difference": difference}
@@ -306,8 +306,8 @@ class _Session:
         """Sends a network and its input, and removes the outputs of the one before."""
         self._phone.remove(self._output)
         self._phone.push(candidate.model, self._files.model)
-        self._phone.push(tensors.encode(candidate.images), self._files.images)
-        self._shape, self.tensors = candidate.images.shape, tensors
+        self._phone.push(tensors.encode(candidate.timed_images), self._files.images)
+        self._shape, self.tensors = candidate.timed_images.shape, tensors
 
     def state(self) -> PhoneState:
         """The phone now."""

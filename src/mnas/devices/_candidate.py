@@ -13,21 +13,23 @@ import torch
 
 from mnas.devices._timing import Stopwatch
 from mnas.devices.runtimes import Array, Precision, Runtime
+from mnas.devices.runtimes._calibration import CHECKED, varied_images
+from mnas.devices.runtimes._contract import BETWEEN_INPUTS_TOLERANCE
 from mnas.errors import ExportError, MeasurementError
 from mnas.models import Network, build_model
 from mnas.space import Architecture
 
-_SEED = 0  # of weights and input: every network is measured on the same ones
+_SEED = 0  # of weights: every network is measured on the same ones
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A converted network, an input for it and torch's outputs on that input."""
+    """A converted network, inputs for it and torch's outputs on those inputs."""
 
     architecture: Architecture
     model: bytes
-    images: Array  # (1, channels, resolution, resolution)
-    expected: Array  # (1, classes)
+    images: Array  # (inputs, channels, resolution, resolution); the first is timed, all are checked
+    expected: Array  # (inputs, classes)
     conversion_seconds: float  # building the module, writing the model; or getting it back
     precision: Precision = "fp32"  # that the model computes in
     conversion: Mapping[str, Any] = field(default_factory=lambda: {"from": "conversion"})
@@ -40,11 +42,8 @@ class Candidate:
             MeasurementError: the runtime cannot convert it.
         """
         with Stopwatch() as watch, _one_thread():
-            network = build_model(architecture, seed=_SEED).eval()
+            network, images, expected = seeded_network(architecture, CHECKED)
             model = _converted(network, runtime)
-        images = _images(architecture)
-        with _one_thread(), torch.inference_mode():
-            expected = network(torch.from_numpy(images)).numpy()
         return cls(architecture, model, images, expected, watch.seconds, runtime.precision)
 
     @classmethod
@@ -52,7 +51,13 @@ class Candidate:
         cls, architecture: Architecture, model: bytes, expected: Array, seconds: float, precision: Precision
     ) -> Candidate:
         """One that was converted before, or elsewhere."""
-        return cls(architecture, model, _images(architecture), expected, seconds, precision)
+        images = varied_images(architecture, len(expected))
+        return cls(architecture, model, images, expected, seconds, precision)
+
+    @property
+    def timed_images(self) -> Array:
+        """The input that is timed, (1, channels, resolution, resolution)."""
+        return self.images[:1]
 
     @property
     def details(self) -> dict[str, Any]:
@@ -65,25 +70,46 @@ class Candidate:
         }
 
     def check(self, output: bytes, shape: Sequence[int], tolerance: float) -> float:
-        """How far an output is from torch's in fp32: at most `tolerance`.
+        """How far outputs, of the first inputs or of all, are from torch's in fp32: at most `tolerance`.
 
         fp32: the largest difference, relative to the largest of torch's outputs. int8, where every output is off by
-        some steps of its scale: the root of the summed squares of the differences, relative to that of the outputs.
+        some steps of its scale: the root of the summed squares of the differences, relative to that of the outputs;
+        and, of several inputs, the same of how outputs differ between inputs, at most BETWEEN_INPUTS_TOLERANCE.
 
         Raises:
             MeasurementError: it is above the tolerance: a wrong answer fast is a failure.
         """
-        if tuple(shape) != self.expected.shape:
+        expected = self.expected[: shape[0]]
+        if tuple(shape) != expected.shape:
             raise MeasurementError(f"the outputs have the shape {tuple(shape)}, torch's {self.expected.shape}")
-        order, of = (2, "their root mean square") if self.precision == "int8" else (np.inf, "the largest output")
-        scale = max(_norm(self.expected, order), float(np.finfo(np.float32).tiny))
-        difference = _norm(np.frombuffer(output, np.float32).reshape(shape) - self.expected, order) / scale
-        if not difference <= tolerance:  # a NaN is above every tolerance
-            raise MeasurementError(
-                f"the outputs are wrong: they differ from torch's by {difference:.1e} of {of}, "
-                f"where at most {tolerance:.0e} is allowed. Measure with another runtime, or report the network"
-            )
+        found = np.frombuffer(output, np.float32).reshape(shape)
+        if self.precision == "fp32":
+            difference = relative(found, expected, np.inf)
+            _refuse_above(tolerance, difference, "the largest output")
+            return difference
+        difference = relative(found, expected, 2)
+        _refuse_above(tolerance, difference, "their root mean square")
+        if len(expected) > 1:
+            between = between_inputs(found, expected)
+            _refuse_above(BETWEEN_INPUTS_TOLERANCE, between, "what they differ by between inputs")
         return difference
+
+
+def _refuse_above(tolerance: float, difference: float, of: str) -> None:
+    if not difference <= tolerance:  # a NaN is above every tolerance
+        raise MeasurementError(
+            f"the outputs are wrong: they differ from torch's by {difference:.1e} of {of}, "
+            f"where at most {tolerance:.0e} is allowed. Measure with another runtime, or report the network"
+        )
+
+
+def seeded_network(architecture: Architecture, count: int) -> tuple[Network, Array, Array]:
+    """The network with seeded weights, inputs (count, ...) that differ, and torch's outputs (count, classes)."""
+    images = varied_images(architecture, count)
+    network = build_model(architecture, seed=_SEED).eval()
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images)).numpy()
+    return network, images, expected
 
 
 def _converted(network: Network, runtime: Runtime) -> bytes:
@@ -93,13 +119,18 @@ def _converted(network: Network, runtime: Runtime) -> bytes:
         raise MeasurementError(str(error)) from error
 
 
-def _images(architecture: Architecture) -> Array:
-    shape = (1, architecture.input_channels, architecture.resolution, architecture.resolution)
-    return np.random.default_rng(_SEED).standard_normal(shape, dtype=np.float32)
+def relative(found: Array, expected: Array, order: float) -> float:
+    """The norm of the differences, relative to that of the expected values."""
+    difference, size = (np.linalg.norm(v.astype(np.float64).ravel(), order) for v in (found - expected, expected))
+    return float(difference / max(size, np.finfo(np.float32).tiny))
 
 
-def _norm(values: Array, order: float) -> float:
-    return float(np.linalg.norm(values.astype(np.float64).ravel(), order))
+def between_inputs(found: Array, expected: Array) -> float:
+    """How far (inputs, classes) are off in how they differ between inputs: relative, by the root of summed squares.
+
+    Outputs of a network have much in common whatever the input, and a damaged one may keep that.
+    """
+    return relative(found - found.mean(0), expected - expected.mean(0), 2)
 
 
 @contextmanager

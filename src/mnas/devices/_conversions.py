@@ -185,8 +185,8 @@ def _code() -> str:
     """A digest of the code here that conversions depend on: a version number would be forgotten."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in sorted(
-        path for room in ("models", "export", "devices/runtimes") for path in (root / room).rglob("*.py")
-    ):
+    rooms = ("models", "export", "devices/runtimes")
+    shaping = [root / "devices" / "_candidate.py", *(path for room in rooms for path in (root / room).rglob("*.py"))]
+    for path in sorted(shaping):
         digest.update(path.read_bytes())
     return digest.hexdigest()

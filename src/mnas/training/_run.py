@@ -27,7 +27,6 @@ from mnas.training._processes import Processes
 from mnas.training._progress import Pace, Progress
 from mnas.training._recipe import Recipe
 from mnas.training._schedule import learning_rate, peak_learning_rate
-from mnas.training._share import share_of_batches
 
 # Times the loss of a guess. A training that got there does not come back within its epochs.
 _DIVERGED = 1000.0
@@ -144,7 +143,7 @@ class Run:
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         size, pieces = self.gradient.images, self.gradient.pieces_of_all
         start = self.position * pieces + self.processes.rank
-        return share_of_batches(self.images, size, self.epoch_seed, start, self.processes.count)
+        return self.images.batches(size, self.epoch_seed, start, self.processes.count)
 
     def _take_step(self, batches: Iterator[tuple[Tensor, Tensor]]) -> bool:
         """Whether there was a batch left to take it on."""

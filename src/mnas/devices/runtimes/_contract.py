@@ -15,6 +15,8 @@ Precision = Literal["fp32", "int8"]
 # 28 random members of `mnasnet` at three sizes were .02 to .15 off; with the channels of the head in reverse order
 # .56 to 2.4, with another seed's weights 1 to 10. Reversed further up it is less, and often passes (docs/devices.md).
 INT8_TOLERANCE = 0.25
+# Of how outputs differ between inputs, in int8; the table it was chosen by is in docs/devices.md.
+BETWEEN_INPUTS_TOLERANCE = 0.3
 
 
 class Session(Protocol):
@@ -23,12 +25,16 @@ class Session(Protocol):
     A run is over when `run` returns: where work is handed to another processor, it waits for it.
     """
 
+    def feed(self, images: Array) -> None:
+        """Puts another input, of the same shape, in the place of the one before."""
+        ...
+
     def run(self) -> float | None:
         """One forward pass of the input; its milliseconds by the processor's own clock, where it has one."""
         ...
 
     def output(self) -> Array:
-        """What the last run gave."""
+        """What the last run gave, (1, classes); the next run may change it."""
         ...
 
 
@@ -40,6 +46,7 @@ class Runtime(Protocol):
         session = runtime.load(model, images, threads=1)      # in the process that times
         session.run()
         session.output()                              # (1, classes)
+        session.feed(others)                          # of the next run
 
     Only `convert` may import torch, and only when called; `version` and `load` import the runtime's own
     library: the timing process starts in a tenth of a second, and may be on a machine without torch.

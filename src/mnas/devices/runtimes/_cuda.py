@@ -75,6 +75,12 @@ class _TorchCudaSession:
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), torch.cuda.graph(self._graph):
             self._output = module(images)
+        self._images = images  # the graph reads its memory
+
+    def feed(self, images: Array) -> None:
+        import torch
+
+        self._images.copy_(torch.from_numpy(images))
 
     def run(self) -> float:
         self._began.record()
@@ -146,6 +152,9 @@ class _OnnxCudaSession:
         self._result = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(target.shape, np.float32), "cuda", 0)
         self._binding.bind_ortvalue_input(source.name, self._images)
         self._binding.bind_ortvalue_output(target.name, self._result)
+
+    def feed(self, images: Array) -> None:
+        self._images.update_inplace(images)
 
     def run(self) -> None:
         self._session.run_with_iobinding(self._binding)

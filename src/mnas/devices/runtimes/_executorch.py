@@ -64,6 +64,11 @@ class _ExecuTorchSession:
         self._method.set_inputs([images])
         self.run = self._method.execute
 
+    def feed(self, images: Array) -> None:
+        import torch
+
+        self._images.copy_(torch.from_numpy(images))
+
     def output(self) -> Array:
         output: Array = self._method.get_outputs()[0].numpy()
         return output

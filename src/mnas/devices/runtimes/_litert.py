@@ -78,9 +78,12 @@ class _LiteRtSession:
     def __init__(self, interpreter: Any, images: Array) -> None:
         self._interpreter = interpreter
         self._output = interpreter.get_output_details()[0]
-        source = interpreter.get_input_details()[0]
-        interpreter.set_tensor(source["index"], _quantized(images, source))
+        self._source = interpreter.get_input_details()[0]
+        self.feed(images)
         self.run = interpreter.invoke
+
+    def feed(self, images: Array) -> None:
+        self._interpreter.set_tensor(self._source["index"], _quantized(images, self._source))
 
     def output(self) -> Array:
         values = np.asarray(self._interpreter.get_tensor(self._output["index"]))

@@ -71,6 +71,9 @@ class _OnnxSession:
         self._binding.bind_output(session.get_outputs()[0].name)
         self._session = session
 
+    def feed(self, images: Array) -> None:
+        self._images[...] = images
+
     def run(self) -> None:
         self._session.run_with_iobinding(self._binding)
 

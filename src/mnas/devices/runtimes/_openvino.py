@@ -98,6 +98,9 @@ class _OpenVinoSession:
         self._request.set_input_tensor(openvino.Tensor(images, shared_memory=True))
         self._images = images  # the tensor borrows its memory
 
+    def feed(self, images: Array) -> None:
+        self._images[...] = images
+
     def run(self) -> None:
         self._request.infer()
 

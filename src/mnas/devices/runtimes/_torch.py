@@ -61,6 +61,11 @@ class _TorchSession:
         self._images = images.to(memory_format=torch.channels_last)
         self._output = images
 
+    def feed(self, images: Array) -> None:
+        import torch
+
+        self._images.copy_(torch.from_numpy(images))
+
     def run(self) -> None:
         with self._inference_mode():
             self._output = self._module(self._images)
