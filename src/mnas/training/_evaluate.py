@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from mnas.datasets import Dataset, Part
 from mnas.errors import TrainingError
 from mnas.training._processes import Processes
-from mnas.training._share import share_of_batches
 
 _BATCH = 256
 
@@ -33,7 +32,7 @@ def evaluate(
     counts = [0, 0]  # right ones, all
     try:
         with torch.inference_mode():
-            for pixels, labels in share_of_batches(images, batch, None, processes.rank, processes.count):
+            for pixels, labels in images.batches(batch, None, processes.rank, processes.count):
                 logits = model(normalize(pixels.to(device)))
                 if not bool(torch.isfinite(logits).all()):
                     raise TrainingError("the trained network's outputs are not finite: its training diverged")
