@@ -40,6 +40,7 @@ def test_evaluate_and_export_have_what_scripts_rely_on(model):
     assert {"sha256", "bytes", "largest_difference", "agreement", "accuracy"} <= made.keys()
 
 
+@pytest.mark.slow
 def test_the_card_has_a_command_that_makes_the_same_model(model, tmp_path):
     lines = (model / "card.md").read_text().splitlines()
     command = next(line.strip() for line in lines if line.strip().startswith("mnas train"))
@@ -79,6 +80,7 @@ def test_a_mistake_gets_a_message_and_an_exit_code(tmp_path, arguments, code, sa
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(tmp_path):
     out = tmp_path / "model"
     command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "60", "--out", str(out)]
@@ -97,6 +99,7 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(tmp_path):
     assert len((out / "curve.jsonl").read_text().splitlines()) == 60
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_speed_and_time_left(tmp_path):
     leader, follower = pty.openpty()
     command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "4", "--out", str(tmp_path / "model")]
@@ -116,6 +119,7 @@ def test_a_terminal_sees_speed_and_time_left(tmp_path):
         assert word in text
 
 
+@pytest.mark.slow
 def test_ship_of_a_run_on_the_command_line(tmp_path):
     settings = tmp_path / "small.toml"
     settings.write_text(
