@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 Precision = Literal["fp32", "int8"]
-# 28 random members of `mnasnet` at three sizes were .02 to .15 off; with the channels of the head in reverse order
-# .56 to 2.4, with another seed's weights 1 to 10. Reversed further up it is less, and often passes (docs/devices.md).
+# Of the outputs, and of how they differ between inputs: the table that they were chosen by is in docs/devices.md.
 INT8_TOLERANCE = 0.25
-# Of how outputs differ between inputs, in int8; the table it was chosen by is in docs/devices.md.
-BETWEEN_INPUTS_TOLERANCE = 0.3
+BETWEEN_INPUTS_TOLERANCE = 0.5
 
 
 class Session(Protocol):
