@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONVERTERS := $(VENV)/.converters
 # One process per core with one thread each: in small tests, threads of torch only wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+# One process more than cores, because a third of the time tests wait for other processes.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell expr $(shell nproc 2>/dev/null || echo 2) + 1) --maxprocesses 5 --dist worksteal
 
 .PHONY: help setup converters search test test-slow check bench experiments docs clean
 

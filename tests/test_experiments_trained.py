@@ -71,7 +71,7 @@ def test_the_interval_of_several_seeds(module):
     assert found.low <= found.tau <= found.high
 
 
-@pytest.mark.parametrize("name", ["proxy_ranking", "factorized_vs_layerwise"])
+@pytest.mark.parametrize("name", [pytest.param("proxy_ranking", marks=pytest.mark.slow), "factorized_vs_layerwise"])
 def test_tables_and_figure_are_made_of_the_committed_rows(module, tmp_path, capsys, name):
     """Without data; the page has the same tables."""
     script = module(name)

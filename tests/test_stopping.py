@@ -299,7 +299,7 @@ def recorded(curved_accuracy):
     return Recorded
 
 
-@pytest.mark.parametrize("controller", ["random", "guided"])
+@pytest.mark.parametrize("controller", ["random", pytest.param("guided", marks=pytest.mark.slow)])
 def test_resume_is_invisible_with_stopping(simulate, essence, tmp_path, recorded, controller):
     """Interrupted in the middle of batches and extended: the trials and thresholds of one search, bit for bit."""
     stopping = {"use": True, "first": 5, "factor": 4}

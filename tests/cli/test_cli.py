@@ -79,6 +79,7 @@ def test_status_of_a_finished_run(run):
     assert (status["phase"], status["total"], status["counts"]["trials"]) == ("finished", 30, 30)
 
 
+@pytest.mark.slow
 def test_resume_extends_a_finished_run(run, tmp_path):
     mnas("search", "simulated", "--trials", 5, "--out", tmp_path / "run")
     done = mnas("resume", tmp_path / "run", "--trials", 12, "--json")

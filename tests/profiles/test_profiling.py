@@ -31,6 +31,7 @@ def test_it_keeps_to_the_number_of_measurements(space):
     assert len(device.asked) == sum(profile.measured["measurements"].values()) == 50
 
 
+@pytest.mark.slow
 def test_it_keeps_to_the_time(space):
     profile = make_profile(Fickle(), space, minutes=0.05, most=100_000)
     assert profile.measured["seconds"] < 40  # 3 s of measuring, and the fits on a busy machine
