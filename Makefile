@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CONVERTERS := $(VENV)/.converters
-# One process per core with one thread each: in small tests, threads of torch only wait for each other.
-# One process more than cores, because a third of the time tests wait for other processes.
+# One thread per process: in small tests, threads of torch only wait for each other. One process more than cores: a third
+# of the time tests wait for processes that they have started.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(shell expr $(shell nproc 2>/dev/null || echo 2) + 1) --maxprocesses 5 --dist worksteal
 
 .PHONY: help setup converters search test test-slow check bench experiments docs clean
