@@ -18,7 +18,6 @@ import pytest
 from typer.testing import CliRunner
 
 from mnas import registry
-from mnas.cli import main
 from mnas.cli._commands import app
 from mnas.config import preset_text
 from mnas.devices import SimulatedDevice
@@ -30,21 +29,6 @@ MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
 
 def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
-
-
-@pytest.fixture
-def within(monkeypatch, capfd):
-    """The command line in this process, which is quicker than in one of its own: (exit code, stdout, stderr)."""
-    at_sigterm = signal.getsignal(signal.SIGTERM)
-
-    def mnas(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["mnas", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return (ended.value.code, *capfd.readouterr())
-
-    yield mnas
-    signal.signal(signal.SIGTERM, at_sigterm)
 
 
 @pytest.fixture(scope="module")

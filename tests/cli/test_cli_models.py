@@ -32,10 +32,10 @@ def model(tmp_path_factory) -> Path:
     return folder
 
 
-def test_evaluate_and_export_have_what_scripts_rely_on(model):
-    scored = json.loads(mnas("evaluate", model, "--split", "test", "--json").stdout)
+def test_evaluate_and_export_have_what_scripts_rely_on(within, model):
+    scored = json.loads(within("evaluate", str(model), "--split", "test", "--json")[1])
     assert {"accuracy", "low", "high", "macro_f1", "confusion", "classes", "images"} <= scored.keys()
-    (made,) = json.loads(mnas("export", model, "--to", "onnx", "--json").stdout)["exports"]
+    (made,) = json.loads(within("export", str(model), "--to", "onnx", "--json")[1])["exports"]
     assert made["path"] == str(model / "model.onnx")
     assert {"sha256", "bytes", "largest_difference", "agreement", "accuracy"} <= made.keys()
 
@@ -51,10 +51,10 @@ def test_the_card_has_a_command_that_makes_the_same_model(model, tmp_path):
     assert (tmp_path / "again" / "curve.jsonl").read_text() == (model / "curve.jsonl").read_text()
 
 
-def test_a_second_training_says_that_it_is_done(model):
-    done = mnas("train", model / "training.toml", "--out", model, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert "was trained to the end before" in done.stdout
+def test_a_second_training_says_that_it_is_done(within, model):
+    code, stdout, stderr = within("train", str(model / "training.toml"), "--out", str(model), "--resume")
+    assert code == 0, stderr
+    assert "was trained to the end before" in stdout
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,13 @@ def test_a_second_training_says_that_it_is_done(model):
         (["ship", "{tmp}", "--data", "digits"], 1, "is not a run folder"),
     ],
 )
-def test_a_mistake_gets_a_message_and_an_exit_code(tmp_path, arguments, code, said):
-    done = mnas(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments], cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert said in re.sub(r"\s+", " ", done.stderr)
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+def test_a_mistake_gets_a_message_and_an_exit_code(within, monkeypatch, tmp_path, arguments, code, said):
+    monkeypatch.chdir(tmp_path)
+    ended, stdout, stderr = within(*[argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
+    assert ended == code, stderr
+    assert said in re.sub(r"\s+", " ", stderr)
+    assert "Traceback" not in stderr
+    assert stdout == ""
 
 
 @pytest.mark.slow

@@ -185,6 +185,7 @@ def test_units_that_are_this_machine_are_measured_one_by_one():
 # -- in a search ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_search_on_a_pool_is_the_search_on_one_unit(simulate, essence, tmp_path):
     """Whichever unit was quicker: the same trials, told in the same order; only the unit's name differs."""
 
@@ -198,6 +199,7 @@ def test_a_search_on_a_pool_is_the_search_on_one_unit(simulate, essence, tmp_pat
     assert [without_unit(t) for t in pool.trials] == [without_unit(t) for t in one.trials]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_batch_is_measured_side_by_side(simulate):
     active, most = [0], [0]
 
@@ -224,6 +226,7 @@ def test_what_was_set_aside_is_in_the_notes_and_the_report(simulate):
     assert load_result(result.folder).notes == result.notes
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("lives", [(30, 30), (25, 29), (18, 21)])
 def test_a_pool_that_dies_midway_loses_no_finished_measurement(simulate, essence, tmp_path, monkeypatch, lives):
     monkeypatch.setattr("mnas.evaluator._DEVICE_WAITS", (0.0,))
@@ -259,6 +262,7 @@ class Uneven(SimulatedDevice):
         return super().measure(architecture)
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("fails_at", [18, 20, 24])
 def test_what_is_being_measured_when_a_device_goes_is_kept(simulate, tmp_path, monkeypatch, fails_at):
     monkeypatch.setattr("mnas.evaluator._DEVICE_WAITS", ())
@@ -270,12 +274,14 @@ def test_what_is_being_measured_when_a_device_goes_is_kept(simulate, tmp_path, m
     assert not set(device.measured) & set(again.measured)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_trainings_begin_in_the_order_of_the_trials(simulate, counting_accuracy):
     """Whichever was measured first: a search that is stopped has trained the same networks."""
     result = simulate(device=Uneven(), accuracy=counting_accuracy)
     assert counting_accuracy.asked == [trial.architecture.id for trial in result.trials if not trial.cached]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_failure_of_one_network_costs_one_trial_on_a_pool_too(simulate):
     first = simulate(device=Pool([MadeUnit("a")]), trials=10)
     victim = first.trials[4].architecture.id
