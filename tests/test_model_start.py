@@ -12,7 +12,7 @@ from mnas.config import Part
 from mnas.errors import SettingsError
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import Watch, train_model
-from mnas.models import TrainedModel, load_model, save_model
+from mnas.models import TrainedModel, import_torchvision, load_model, reference_architecture, save_model
 from mnas.space import Architecture
 from mnas.training import Recipe
 
@@ -74,3 +74,21 @@ def test_a_teacher_of_other_classes_is_refused_and_leaves_nothing_begun(trained,
     settings = replace(SETTINGS, recipe=distilled, teacher=str(tmp_path / "teacher"))
     message = refused(settings, tmp_path / "model")
     assert "names 10 classes, data set 'digits' has 10, which differ in another: let it teach on images" in message
+
+
+def test_published_weights_are_fine_tuned_on_grey_images_of_other_classes(tmp_path, monkeypatch):
+    """From timm's name to a model on disk; random weights stand in for those that timm publishes."""
+    import_torchvision()
+    timm = pytest.importorskip("timm")
+    published = timm.create_model("semnasnet_075", pretrained=False)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: published)
+    asked = reference_architecture("mnasnet-a1", width=0.75)
+    settings = TrainingSettings(
+        "mnasnet-a1", asked, Part(name="digits", resolution=12), STILL, weights="timm:semnasnet_075"
+    )
+    model = train_model(settings, tmp_path / "model").trained()
+    assert (model.architecture.head.classes, model.architecture.input_channels) == (10, 1)
+    assert model.architecture.bn_eps == 1e-5
+    stem = published.conv_stem.weight.detach().sum(1, keepdim=True)
+    assert torch.allclose(model.module.stem.conv.weight, stem, atol=1e-5)
+    assert model.class_names == tuple("0123456789")

@@ -120,5 +120,5 @@ def _check_same(name: str, theirs: Architecture, ours: Architecture) -> None:
 def _unreachable(name: str, folder: str, error: OSError) -> SettingsError:
     return SettingsError(
         f"the weights {name} are not in the cache and cannot be downloaded ({error}): run this once where there is a "
-        f"network and copy the cache (its folder is {folder}), or name a model's folder or file of mnas"
+        f"network and copy the cache ({folder} says where it is), or name a model's folder or file of mnas"
     )
