@@ -86,12 +86,14 @@ def train_model(
     settings = replace(settings, architecture=fitted(settings.architecture, dataset))
     model, watch = ModelFolder(folder), watch or Watch()
     if not _is_first(hardware):
-        _train(settings, dataset, model, hardware, watch)
+        _train(settings, dataset, _networks(settings, dataset, watch), model, hardware, watch)
         return model
     with model.locked():
+        # Before the folder is begun: weights or a teacher that are refused should not bind it to these settings.
+        networks = None if model.is_finished else _networks(settings, dataset, watch)
         model.begin(settings, dataset.class_names, resume)
-        if not model.is_finished:
-            _train(settings, dataset, model, hardware, watch)
+        if networks:
+            _train(settings, dataset, networks, model, hardware, watch)
         if "validation" not in model.scores():
             watch.phase("evaluating on the validation images")
             model.add_scores("validation", score(model.trained(), dataset.split("validation")))
@@ -189,14 +191,27 @@ def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), c
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Networks:
+    """What a training begins with."""
+
+    module: Network
+    teacher: Network | None
+
+
 def _train(
-    settings: TrainingSettings, dataset: Dataset, model: ModelFolder, hardware: Hardware | None, watch: Watch
+    settings: TrainingSettings,
+    dataset: Dataset,
+    networks: _Networks,
+    model: ModelFolder,
+    hardware: Hardware | None,
+    watch: Watch,
 ) -> None:
     from mnas.models import TrainedModel, save_model
     from mnas.training import Checkpoints, train
 
     watch.phase("training")
-    module, checkpoints = _start(settings), Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
+    module, checkpoints = networks.module, Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
     is_first = _is_first(hardware)
     result = train(
         module,
@@ -205,7 +220,7 @@ def _train(
         seed=settings.seed,
         hardware=hardware,
         checkpoints=checkpoints,
-        teacher=_teacher(settings),
+        teacher=networks.teacher,
         on_epoch=model.add_epoch if is_first else None,
         on_step=watch.step,
     )
@@ -230,33 +245,24 @@ def _is_first(hardware: Hardware | None) -> bool:
     return hardware is None or not hardware.distributed or rank() == 0
 
 
-def _start(settings: TrainingSettings) -> Network:
-    """The module before its training: with fresh weights, or those of another model where they fit."""
-    from mnas.models import build_model, load_model
+def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Networks:
+    """The module before its training, with fresh weights or given ones, and the teacher."""
+    from mnas.models import build_model, load_weights
 
-    module = build_model(settings.architecture, dropout=settings.recipe.dropout, seed=settings.seed)
+    teacher = _teacher(settings.teacher, dataset) if settings.teacher else None
+    architecture, dropout, seed = settings.architecture, settings.recipe.dropout, settings.seed
     if settings.weights is None:
-        return module
-    path = Path(settings.weights).expanduser()
-    known = load_model(path / "model.safetensors" if path.is_dir() else path).module.state_dict()
-    own = module.state_dict()
-    fitting = {key: value for key, value in known.items() if key in own and own[key].shape == value.shape}
-    lacking = sorted(key for key in own.keys() - fitting.keys() if not key.startswith("classifier."))
-    if lacking:
-        raise SettingsError(
-            f"weights to start from should be of the same architecture, its classes apart; those of {path} do not "
-            f"fit {len(lacking)} tensors, such as {lacking[0]}"
-        )
-    module.load_state_dict(own | fitting)
-    return module
+        return _Networks(build_model(architecture, dropout=dropout, seed=seed), teacher)
+    watch.phase(f"loading the weights {settings.weights}")
+    return _Networks(load_weights(settings.weights, architecture, dropout=dropout, seed=seed), teacher)
 
 
-def _teacher(settings: TrainingSettings) -> Network | None:
-    """The trained model whose answers are learnt too."""
-    if settings.teacher is None:
-        return None
-    teacher = ModelFolder(Path(settings.teacher)).trained()
-    return teacher.module
+def _teacher(path: str, dataset: Dataset) -> Network:
+    """The trained model whose answers are learnt too, which must be about the same images and classes."""
+    model = ModelFolder(Path(path).expanduser())
+    trained = model.trained()
+    _check_fits(model, trained, dataset, "let it teach")
+    return trained.module
 
 
 def _preprocessing(dataset: Dataset) -> Any:
@@ -270,20 +276,24 @@ def _preprocessing(dataset: Dataset) -> Any:
 def _dataset_of(model: ModelFolder, trained: TrainedModel, data: Part | None) -> Dataset:
     """The data set to evaluate on, whose classes must be the model's."""
     dataset = make_dataset(data or model.settings().dataset, trained.architecture)
+    _check_fits(model, trained, dataset, "evaluate it")
+    return dataset
+
+
+def _check_fits(model: ModelFolder, trained: TrainedModel, dataset: Dataset, what: str) -> None:
     names, channels = tuple(dataset.class_names), dataset.channels
     if names != trained.class_names:
         lacking = sorted(set(trained.class_names) - set(names)) or sorted(set(names) - set(trained.class_names))
         raise SettingsError(
             f"{model.path} names {len(trained.class_names)} classes, data set {dataset.name!r} has {len(names)}"
             f"{', which differ in ' + ', '.join(lacking[:3]) if lacking else ' in another order'}: "
-            "evaluate it on images of the classes that it was trained for"
+            f"{what} on images of the classes that it was trained for"
         )
     if channels != trained.architecture.input_channels:
         raise SettingsError(
             f"{model.path} takes images of {trained.architecture.input_channels} channels, data set {dataset.name!r} "
             f"gives {channels}: set channels under [dataset]"
         )
-    return dataset
 
 
 def _origin(settings: TrainingSettings) -> tuple[Origin | None, list[str]]:

@@ -27,7 +27,10 @@ RecipeName = Annotated[
     str | None, typer.Option("--recipe", help="A recipe's name (see mnas list) or file. Default: by what it is for.")
 ]
 Epochs = Annotated[int | None, typer.Option(help="In place of the recipe's.", min=1)]
-Weights = Annotated[str | None, typer.Option(help="Weights to start from: a model's folder or file.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Weights to start from: a model's folder or file, timm:semnasnet_100, torchvision:mnasnet1_0."),
+]
 Teacher = Annotated[str | None, typer.Option(help="A model's folder, for recipes with distillation.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 On = Annotated[str, typer.Option("--on", help="Where to train: auto, cpu or cuda.")]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mnas.models._timm import load_timm
     from mnas.models._torchvision_weights import load_torchvision
     from mnas.models._trained_model import TrainedModel
+    from mnas.models._weights import load_weights
 
 __all__ = [
     "Network",
@@ -29,6 +30,7 @@ __all__ = [
     "load_model",
     "load_timm",
     "load_torchvision",
+    "load_weights",
     "pads",
     "reference_architecture",
     "reference_names",
@@ -44,6 +46,7 @@ _HOMES = {
     "load_model": "mnas.models._model_file",
     "load_timm": "mnas.models._timm",
     "load_torchvision": "mnas.models._torchvision_weights",
+    "load_weights": "mnas.models._weights",
     "save_model": "mnas.models._model_file",
 }
 

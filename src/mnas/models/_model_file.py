@@ -50,7 +50,10 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
     """
     weights, metadata = _read(Path(path))
     if metadata.get("format") != _FORMAT:
-        raise StorageError(f"{path} holds weights, but is no model file of mnas: load_weights reads those of timm")
+        raise StorageError(
+            f"{path} holds weights, but is no model file of mnas: load_timm and load_torchvision take those of "
+            "others, load_weights and --weights timm:MODEL find published ones by name"
+        )
     if metadata.get("version") != _VERSION:
         raise StorageError(
             f"{path} has version {metadata.get('version')} of the model file, this mnas reads version {_VERSION}: "

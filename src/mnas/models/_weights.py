@@ -1,0 +1,124 @@
+"""Weights to start a training from: of timm, of torchvision, or of a model that mnas trained.
+
+Files of others are read as numbers alone; a pickle that wants more is refused by torch (`weights_only`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mnas._torchvision import import_torchvision
+from mnas.errors import SettingsError, did_you_mean, needs_extra
+from mnas.models._model_file import load_model
+from mnas.models._network import Network, build_model
+from mnas.models._timm import MODELS as TIMM_MODELS
+from mnas.models._timm import load_timm
+from mnas.models._torchvision_weights import MODELS as TORCHVISION_MODELS
+from mnas.models._torchvision_weights import load_torchvision
+from mnas.space import Architecture
+
+_STEM = "stem.conv.weight"
+_CLASSIFIER = ("classifier.weight", "classifier.bias")
+
+
+def load_weights(name: str, architecture: Architecture, *, dropout: float = 0.0, seed: int | None = None) -> Network:
+    """An architecture's network with the weights of a trained one, in training mode.
+
+        load_weights("timm:semnasnet_100", reference_architecture("mnasnet-a1", classes=5), seed=0)
+
+    `name` is "timm:" or "torchvision:" with the library's name of a model, whose published weights it downloads or
+    finds in its cache, or a model's folder or file of mnas. Classes, channels and resolution are the
+    architecture's, padding and batch norm's constants those of the weights. Where the number of classes differs,
+    the classifier is fresh (from `seed`); where the images are grey and the weights know colours, the
+    stem's are summed over them, which gives the answers to the same images in colour.
+
+    Raises:
+        SettingsError: an unknown name, weights that cannot be downloaded, or those of another architecture.
+        StorageError: a damaged file.
+    """
+    known = _network(name)
+    theirs = known.architecture
+    _check_same(name, theirs, architecture)
+    network = build_model(_in_flavour(architecture, theirs), dropout=dropout, seed=seed)
+    weights = known.state_dict()
+    if architecture.input_channels != theirs.input_channels:
+        weights[_STEM] = weights[_STEM].sum(1, keepdim=True)
+    if architecture.head.classes != theirs.head.classes:
+        weights |= {key: network.state_dict()[key] for key in _CLASSIFIER}
+    network.load_state_dict(weights)
+    return network
+
+
+def _network(name: str) -> Network:
+    library, _, model = name.partition(":")
+    if library == "timm":
+        return _of_timm(model)
+    if library == "torchvision":
+        return _of_torchvision(model)
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise SettingsError(
+            f"there are no weights {name}: name a model's folder or file, timm:MODEL or torchvision:MODEL, as in "
+            "timm:semnasnet_100"
+        )
+    return load_model(path / "model.safetensors" if path.is_dir() else path).module
+
+
+def _of_timm(name: str) -> Network:
+    if name.split(".")[0] not in TIMM_MODELS:
+        raise did_you_mean("timm model", name, TIMM_MODELS)
+    import_torchvision()  # timm needs it
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise needs_extra("timm", "timm") from error
+    if not timm.is_model_pretrained(name):
+        there = [model for model in TIMM_MODELS if timm.is_model_pretrained(model)]
+        raise SettingsError(f"timm publishes no weights of {name}: take those of {', '.join(there)}")
+    try:
+        state = timm.create_model(name, pretrained=True).state_dict()
+    except OSError as error:
+        raise _unreachable(f"timm:{name}", "HF_HOME", error) from error
+    return load_timm(name, state)
+
+
+def _of_torchvision(name: str) -> Network:
+    if name not in TORCHVISION_MODELS:
+        raise did_you_mean("torchvision model", name, TORCHVISION_MODELS)
+    published = import_torchvision().models.get_model_weights(name).DEFAULT
+    try:
+        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except OSError as error:
+        raise _unreachable(f"torchvision:{name}", "TORCH_HOME", error) from error
+    return load_torchvision(name, state)
+
+
+def _in_flavour(architecture: Architecture, other: Architecture) -> Architecture:
+    return architecture.replace(padding=other.padding, bn_momentum=other.bn_momentum, bn_eps=other.bn_eps)
+
+
+def _check_same(name: str, theirs: Architecture, ours: Architecture) -> None:
+    """Refuse weights of other layers: strides and skips have no weights, and yet decide what these mean."""
+    alike = theirs.replace(
+        head=replace(theirs.head, classes=ours.head.classes),
+        input_channels=ours.input_channels,
+        resolution=ours.resolution,
+    )
+    if alike != _in_flavour(ours, theirs):
+        raise SettingsError(
+            "weights to start from should be of the same architecture, classes, channels and resolution apart; those "
+            f"of {name} are of another one than {ours}: name other weights, or train their architecture: {theirs}"
+        )
+    if theirs.input_channels != ours.input_channels and ours.input_channels != 1:
+        raise SettingsError(
+            f"the weights of {name} take images of {theirs.input_channels} channels, the data give "
+            f"{ours.input_channels}: only colours to grey can be turned; set channels under [dataset]"
+        )
+
+
+def _unreachable(name: str, folder: str, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"the weights {name} are not in the cache and cannot be downloaded ({error}): run this once where there is a "
+        f"network and copy the cache ({folder} says where it is), or name a model's folder or file of mnas"
+    )
