@@ -59,7 +59,7 @@ class ExecuTorchRuntime:
 
 class _ExecuTorchSession:
     def __init__(self, program: Any, images: Any) -> None:
-        self._program, self._images = program, images  # the method borrows their memory
+        self._program, self._images = program, images  # the method may borrow their memory
         self._method = program.load_method("forward")._method
         self._method.set_inputs([images])
         self.run = self._method.execute
@@ -68,6 +68,7 @@ class _ExecuTorchSession:
         import torch
 
         self._images.copy_(torch.from_numpy(images))
+        self._method.set_inputs([self._images])  # what it was given before it has copied
 
     def output(self) -> Array:
         output: Array = self._method.get_outputs()[0].numpy()
