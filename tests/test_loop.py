@@ -403,7 +403,7 @@ def _kill_and_resume(folder: Path, after: float, workers: int) -> bool:
 
 @pytest.mark.parametrize(
     "kills",
-    [2, pytest.param(20, marks=pytest.mark.slow)],
+    [3, pytest.param(20, marks=pytest.mark.slow)],
 )
 def test_a_search_killed_at_random_moments_ends_with_the_same_trials(simulate, essence, tmp_path, kills):
     """SIGKILL of the driver, each time at another moment of the same run; then it is resumed to its end."""
