@@ -29,8 +29,9 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         temporary.replace(target)
     except OSError as error:
         raise StorageError(
-            f"cannot write {target} ({len(data)} bytes): {error.strerror or error}. Nothing of it was left; make "
-            "room or name another folder"
+            f"cannot write {target} ({len(data):,} bytes): {error.strerror or error}. "
+            f"{'The one before is kept' if target.exists() else 'Nothing of it was left'}; make room or name another "
+            "folder"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

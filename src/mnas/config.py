@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mnas._toml import read_toml
 from mnas.errors import SettingsError, did_you_mean
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 
@@ -136,20 +137,6 @@ def load_settings(source: str | Path) -> Settings:
         raise did_you_mean("preset", str(source), preset_names())
     settings = parse_settings(read_toml(path), str(path))
     return settings if "name" in settings.model_fields_set else settings.model_copy(update={"name": path.stem})
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's content.
-
-    Raises:
-        SettingsError: not readable or not TOML, with the line.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
 
 
 def parse_settings(data: Mapping[str, Any], origin: str) -> Settings:

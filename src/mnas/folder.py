@@ -18,8 +18,9 @@ from typing import Any
 
 import tomli_w
 
+from mnas._toml import read_toml
 from mnas.comparison import load_comparisons
-from mnas.config import Settings, parse_settings, read_toml
+from mnas.config import Settings, parse_settings
 from mnas.devices import DeviceInfo
 from mnas.errors import SettingsError, StorageError
 from mnas.final import load_finals

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from mnas._toml import read_toml
 from mnas._whole_file import write_whole
-from mnas.config import Part, read_toml
+from mnas.config import Part
 from mnas.errors import SettingsError, StorageError
 from mnas.folder import commit, toml_values, versions
 from mnas.objective import Latency

@@ -379,11 +379,15 @@ class _Journal:
 
 def _device(settings: ShipSettings, stored: Settings) -> Device:
     """The device to measure on: the given one, else the run's, or what it measures its front on where it predicts."""
-    part = settings.device or stored.device
-    if settings.device is None:
-        front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
-        part = part if front is None else Part(**front)
-    made: Device = registry.measuring_device(part.name, part.options)
+    if settings.device is not None:
+        given: Device = registry.measuring_device(settings.device.name, settings.device.options)
+        return given
+    part = stored.device
+    front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
+    part = part if front is None else Part(**front)
+    # A search measures hundreds of networks and takes less care; what is shipped is measured as well as it can be.
+    careful = {key: value for key, value in part.options.items() if key not in ("half_width", "patience_s")}
+    made: Device = registry.measuring_device(part.name, careful)
     return made
 
 

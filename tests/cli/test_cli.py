@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from command_line import MNAS, mnas, shown_on_a_terminal
 from typer.testing import CliRunner
 
 from mnas import registry
@@ -23,12 +21,6 @@ from mnas.config import preset_text
 from mnas.devices import SimulatedDevice
 from mnas.objective import Energy, Latency
 from mnas.space import Architecture
-
-MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
-
-
-def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
 
 
 @pytest.fixture(scope="module")
@@ -186,20 +178,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
 
 def test_a_terminal_sees_live_progress(tmp_path):
     """On a terminal the display shows trials, cached, best reward, front and time left."""
-    leader, follower = pty.openpty()
-    command = [*MNAS, "search", "simulated", "--trials", "40", "--out", str(tmp_path / "run")]
-    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment) as process:
-        os.close(follower)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(leader, 65536)
-            except OSError:
-                break
-        process.wait()
-    os.close(leader)
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    text = shown_on_a_terminal("search", "simulated", "--trials", 40, "--out", tmp_path / "run", columns=200)
     assert "40/40" in text
     for word in ("evaluated", "cached", "infeasible", "failed", "best reward", "front", "left"):
         assert word in text

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from command_line import MNAS, mnas, shown_on_a_terminal
 
-MNAS = [sys.executable, "-c", "from mnas.cli import main; main()"]
 BLOCKS = "input_r12_c1 stem_k3_s1_c8 ds_r1_k3_s2_c16 ir_r1_k3_s2_e2_c24 head_c32_n10"
-
-
-def mnas(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MNAS, *map(str, arguments)], capture_output=True, text=True, timeout=120, **options)
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +95,9 @@ def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(tmp_path):
 
 @pytest.mark.slow
 def test_a_terminal_sees_speed_and_time_left(tmp_path):
-    leader, follower = pty.openpty()
-    command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "4", "--out", str(tmp_path / "model")]
-    environment = {**os.environ, "COLUMNS": "160", "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment) as process:
-        os.close(follower)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(leader, 65536)
-            except OSError:
-                break
-        process.wait()
-    os.close(leader)
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    text = shown_on_a_terminal(
+        "train", BLOCKS, "--data", "digits", "--epochs", 4, "--out", tmp_path / "model", columns=160
+    )
     for word in ("training", "images/s", "left", "loss"):
         assert word in text
 

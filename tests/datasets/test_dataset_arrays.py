@@ -189,7 +189,7 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     def refuse(self):
         raise OSError("no network")
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("MNAS_CACHE", str(tmp_path))
     monkeypatch.setattr(CIFAR10, "download", refuse)
     with pytest.raises(SettingsError, match=r"could not be downloaded.*no network.*path"):
         CIFAR10Dataset().split("train")

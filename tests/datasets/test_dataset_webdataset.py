@@ -18,8 +18,8 @@ from mnas.errors import SettingsError
 def cache(tmp_path_factory, monkeypatch):
     """An empty cache folder for the indices."""
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    return folder / "mnas" / "shards"
+    monkeypatch.setenv("MNAS_CACHE", str(folder))
+    return folder / "shards"
 
 
 def encoded(seed, ending="JPEG"):

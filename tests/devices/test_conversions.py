@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mnas._cache import cache_folder
 from mnas.devices import LocalDevice
 from mnas.devices import _conversions as conversions_module
-from mnas.devices._conversions import Conversions, cache_folder
+from mnas.devices._conversions import Conversions
 from mnas.devices.runtimes import OnnxRuntime, find_runtime
 from mnas.errors import SettingsError
 from mnas.space import Architecture

@@ -101,7 +101,7 @@ class TestImageNetFolders(DatasetConformance):
 class TestWebDataset(DatasetConformance):
     @pytest.fixture(autouse=True)
     def shards(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setenv("MNAS_CACHE", str(tmp_path / "cache"))
         self.path = tmp_path / "shards"
         write_images(tmp_path / "flowers", 20, seed=0)
         self.path.mkdir()

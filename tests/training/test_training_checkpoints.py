@@ -153,7 +153,7 @@ def test_on_a_full_disk_the_checkpoint_before_survives(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
     try:
-        with pytest.raises(StorageError, match=r"cannot write checkpoint .*The one before is kept"):
+        with pytest.raises(StorageError, match=r"cannot write .*checkpoint.*The one before is kept"):
             trained(checkpoints=Checkpoints(tmp_path, every_seconds=0, resume=True))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

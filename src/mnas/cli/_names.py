@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.config import Part, load_settings, preset_names, read_toml
+from mnas._toml import read_toml
+from mnas.config import Part, load_settings, preset_names
 from mnas.devices import Device
 from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names

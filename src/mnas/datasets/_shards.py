@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mnas._cache import cache_folder
 from mnas.datasets._folders import ENDINGS
 from mnas.datasets._listing import Indices
-from mnas.datasets._vision import cache_folder
 from mnas.errors import SettingsError
 
 _FORMAT = 1  # of the kept index

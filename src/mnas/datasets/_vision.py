@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import pickle
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mnas._cache import cache_folder
 from mnas._torchvision import import_torchvision
 from mnas.datasets._array_dataset import Arrays
 from mnas.errors import SettingsError
@@ -29,11 +29,6 @@ def load_vision(name: Literal["FashionMNIST", "CIFAR10", "CIFAR100"], path: str 
     train, test = (_read(factory, name, path, is_train) for is_train in (True, False))
     names = tuple(str(label) for label in train.classes)
     return Arrays(_pixels(train), _labels(train), _pixels(test), _labels(test), names, name)
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $XDG_CACHE_HOME/mnas, by default ~/.cache/mnas."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mnas"
 
 
 def _read(factory: Any, name: str, path: str | Path | None, is_train: bool) -> Any:

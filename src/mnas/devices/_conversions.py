@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mnas._cache import cache_folder
 from mnas.devices._candidate import Candidate
 from mnas.devices._converter import Converter
 from mnas.devices._timing import Stopwatch
@@ -91,14 +92,6 @@ class Conversions:
         parts = [str(architecture), self.runtime.name, self.runtime.precision, _versions(self.runtime.converters)]
         key = hashlib.sha256(json.dumps([*parts, _code()]).encode()).hexdigest()
         return cache_folder() / "conversions" / f"{self.runtime.name}-{self.runtime.precision}-{key[:32]}"
-
-
-def cache_folder() -> Path:
-    """Where conversions are kept: $MNAS_CACHE, else mnas in the user's cache folder."""
-    if chosen := os.environ.get("MNAS_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mnas"
 
 
 def _limit_bytes() -> int:

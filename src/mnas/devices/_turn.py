@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from mnas.devices._conversions import cache_folder
+from mnas._cache import cache_folder
 from mnas.errors import DeviceError, SettingsError
 
 LIMIT_S = 600.0  # the longest that anybody waits for a turn

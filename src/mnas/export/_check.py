@@ -50,7 +50,7 @@ class Comparison:
         if labels.ndim == 1:
             ours, theirs = found.argmax(1), expected.argmax(1)
         else:
-            ours, theirs = (found > 0).astype(np.int64), (expected > 0).astype(np.int64)
+            ours, theirs = (found >= 0).astype(np.int64), (expected >= 0).astype(np.int64)
         right, torch_right = (ours == labels), (theirs == labels)
         lost = (torch_right.astype(float) - right).reshape(len(found), -1).mean(1)  # per image
         return cls(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from mnas._whole_file import write_whole
 from mnas.errors import SettingsError, StorageError
 
 _VERSION = 1
@@ -60,22 +59,8 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
         StorageError: it cannot be written, for instance because the disk is full.
     """
     text = json.dumps({"version": _VERSION, "identity": snapshot.identity, "facts": snapshot.facts})
-    content = safetensors.torch.save(dict(snapshot.tensors), {_KEY: text})
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    had_one = path.exists()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_through(beside, content)
-        beside.replace(path)
-        _flush(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        kept = "The one before is kept" if had_one else "There is none before it"
-        raise StorageError(
-            f"cannot write checkpoint {path} ({len(content):,} bytes): {error}. {kept}. Make room or choose another "
-            "folder, then go on from it"
-        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, safetensors.torch.save(dict(snapshot.tensors), {_KEY: text}))
 
 
 def load_snapshot(path: Path, identity: Mapping[str, Any]) -> Snapshot:
@@ -113,18 +98,3 @@ def _read(path: Path) -> tuple[str | None, dict[str, Tensor]]:
             f"{path} is not a whole checkpoint ({error}): it was cut short or is something else. Delete it to "
             "start again"
         ) from error
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -49,7 +49,7 @@ def _counted(logits: Tensor, labels: Tensor) -> tuple[int, int]:
     """How many are right, of how many; of several labels per image the two halves of F1."""
     if labels.ndim == 1:
         return int((logits.argmax(1) == labels).sum()), len(labels)
-    said, there = logits > 0, labels > 0
+    said, there = logits >= 0, labels > 0
     return 2 * int((said & there).sum()), int(said.sum()) + int(there.sum())
 
 

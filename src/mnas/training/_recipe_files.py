@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mnas._toml import read_toml
 from mnas.errors import SettingsError, did_you_mean
 from mnas.training._recipe import Recipe
 
@@ -42,19 +43,10 @@ def load_recipe(source: str | Path) -> Recipe:
         return _parsed(tomllib.loads(recipe_text(str(source))), f"recipe {source}")
     path = Path(source).expanduser()
     if path.is_file():
-        return _parsed(_read(path), str(path))
+        return _parsed(read_toml(path), str(path))
     if path.suffix == ".toml" or len(path.parts) > 1:
         raise SettingsError(f"there is no recipe file {path}; known recipes: {', '.join(recipe_names())}")
     raise did_you_mean("recipe", str(source), recipe_names())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: {error}") from error
 
 
 def _parsed(data: Mapping[str, Any], origin: str) -> Recipe:
