@@ -4,7 +4,7 @@ training.toml            every resolved setting, where the architecture comes fr
 checkpoint.safetensors   while it is being trained
 curve.jsonl              one line per epoch
 model.safetensors        the trained model (mnas.models.load_model)
-scores.json              by split
+scores.json              by split; a detector's: detection_scores.json
 exports.json, model.onnx, model-int8.onnx, model.tflite, ...
 latency.json             where it was measured
 card.html, card.md
@@ -25,6 +25,7 @@ import tomli_w
 from mnas._toml import read_toml
 from mnas._whole_file import write_whole
 from mnas.config import Part
+from mnas.detection_scores import DetectionScores
 from mnas.errors import SettingsError, StorageError
 from mnas.folder import commit, toml_values, versions
 from mnas.objective import Latency
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1  # counts up when the files or their meaning change
 # Of a data set: where its files lie and how they are read changes no result.
-_NOT_COMPARED = ("path", "loader_workers", "max_memory_gb")
+_NOT_COMPARED = ("path", "annotations", "images", "loader_workers", "max_memory_gb")
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,16 @@ class ModelFolder:
         """Keep the scores of a split."""
         rows = {**self.scores(), part: scores}
         self._write("scores.json", {name: row.to_dict() for name, row in rows.items()})
+
+    def detection_scores(self) -> dict[str, DetectionScores]:
+        """By split, what was evaluated of a detector."""
+        rows = self._read("detection_scores.json") or {}
+        return {part: DetectionScores.from_dict(row) for part, row in rows.items()}
+
+    def add_detection_scores(self, part: str, scores: DetectionScores) -> None:
+        """Keep a detector's scores of a split."""
+        rows = {**self.detection_scores(), part: scores}
+        self._write("detection_scores.json", {name: row.to_dict() for name, row in rows.items()})
 
     def exports(self) -> list[Exported]:
         """What was exported, as checked then; files that are gone are left out."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mnas import registry
 from mnas.config import Part
-from mnas.datasets import Dataset, Images
+from mnas.datasets import Dataset, DetectionDataset, Images
 from mnas.datasets import Part as Split
 from mnas.errors import MnasError, SettingsError
 from mnas.folder import load_result
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from mnas.export import Exported, Format
-    from mnas.models import Network, TrainedModel
-    from mnas.training import Hardware, Progress
+    from mnas.models import BuiltModel, Network, Preprocessing, TrainedModel
+    from mnas.training import Hardware, Progress, Task
 
 _CALIBRATION_IMAGES = 128
 _CHECK_IMAGES = 512
@@ -85,7 +85,7 @@ def train_model(
     dataset = make_dataset(settings.dataset, settings.architecture)
     settings = replace(settings, architecture=fitted(settings.architecture, dataset))
     model, watch = ModelFolder(folder), watch or Watch()
-    if not _is_first(hardware):
+    if not is_first_process(hardware):
         _train(settings, dataset, _networks(settings, dataset, watch), model, hardware, watch)
         return model
     with model.locked():
@@ -207,38 +207,67 @@ def _train(
     hardware: Hardware | None,
     watch: Watch,
 ) -> None:
+    train_into(
+        model,
+        settings,
+        dataset,
+        networks.module,
+        is_multilabel=dataset.split("train").labels.ndim == 2,
+        preprocessing=_preprocessing(dataset),
+        teacher=networks.teacher,
+        hardware=hardware,
+        watch=watch,
+    )
+
+
+def train_into(
+    model: ModelFolder,
+    settings: TrainingSettings,
+    dataset: Dataset | DetectionDataset,
+    module: BuiltModel,
+    *,
+    is_multilabel: bool,
+    preprocessing: Preprocessing,
+    task: Task | None = None,
+    teacher: Network | None = None,
+    hardware: Hardware | None = None,
+    watch: Watch,
+) -> None:
+    """Train a module, from its last checkpoint on where there is one, and leave the model file in the folder."""
     from mnas.models import TrainedModel, save_model
     from mnas.training import Checkpoints, train
 
     watch.phase("training")
-    module, checkpoints = networks.module, Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
-    is_first = _is_first(hardware)
+    checkpoints = Checkpoints(model.path, _CHECKPOINT_SECONDS, resume=True)
+    is_first = is_first_process(hardware)
     result = train(
         module,
         dataset,
         settings.recipe,
         seed=settings.seed,
+        task=task,
         hardware=hardware,
         checkpoints=checkpoints,
-        teacher=networks.teacher,
+        teacher=teacher,
         on_epoch=model.add_epoch if is_first else None,
         on_step=watch.step,
     )
     if not is_first:
         return
+    name = "validation_accuracy" if task is None else "validation_ap"
     trained = TrainedModel(
         module=module,
         class_names=tuple(dataset.class_names),
-        preprocessing=_preprocessing(dataset),
-        is_multilabel=dataset.split("train").labels.ndim == 2,
-        metrics={"validation_accuracy": result.accuracy} if result.accuracy is not None else {},
+        preprocessing=preprocessing,
+        is_multilabel=is_multilabel,
+        metrics={name: result.accuracy} if result.accuracy is not None else {},
         made=model.made(),
     )
     save_model(model.model_file, trained)
     checkpoints.path.unlink(missing_ok=True)
 
 
-def _is_first(hardware: Hardware | None) -> bool:
+def is_first_process(hardware: Hardware | None) -> bool:
     """Whether this process writes the files: of several that train together, only one does."""
     from mnas.training import rank
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -94,11 +94,11 @@ def train(
             trial=found[1].number if found else None,
         )
     again = f"mnas train {out / 'training.toml'} --out {out} --resume"
-    hardware = _hardware(on, precision, images_at_once, compile)
-    was_finished = ModelFolder(out).is_finished
-    model = _finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
-    if _is_first():
-        _model_display.print_model(model, was_finished, json)
+    hardware = hardware_of(on, precision, images_at_once, compile)
+    wasfinished = ModelFolder(out).isfinished
+    model = finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
+    if is_first():
+        _model_display.print_model(model, wasfinished, json)
 
 
 @app.command()
@@ -111,10 +111,9 @@ def evaluate(
     """Score a trained model on images: accuracy, F1, the confusion matrix."""
     from mnas.model_run import evaluate_model
 
-    if split not in ("validation", "test"):
-        raise did_you_mean("split", split, ("validation", "test"))
-    scores = evaluate_model(model, "test" if split == "test" else "validation", _data(data) if data else None)
-    _model_display.print_scores(model, split, scores, json)
+    part = known_split(split)
+    scores = evaluate_model(model, part, _data(data) if data else None)
+    _model_display.print_scores(model, part, scores, json)
 
 
 @app.command()
@@ -123,7 +122,7 @@ def export(model: Folder, to: Formats = None, int8: ToInt8 = False, json: AsJson
     from mnas.model_run import export_model
 
     formats = to or ["onnx"]
-    made = _finish(None, lambda watch: export_model(model, formats, int8=int8, watch=watch))
+    made = finish(None, lambda watch: export_model(model, formats, int8=int8, watch=watch))
     _model_display.print_exports(model, made, json)
 
 
@@ -171,9 +170,9 @@ def ship(
         formats=tuple(to or ["onnx"]),
         int8=int8,
     )
-    hardware = _hardware(on, precision, images_at_once, compile)
+    hardware = hardware_of(on, precision, images_at_once, compile)
     again = "the same command"
-    shipped = _finish(again, lambda watch: ship_run(settings, out, hardware=hardware, watch=watch))
+    shipped = finish(again, lambda watch: ship_run(settings, out, hardware=hardware, watch=watch))
     _model_display.print_shipped(shipped, json)
 
 
@@ -187,18 +186,35 @@ def _data(name: str | None) -> Part:
 
 def _recipe(name: str | None, epochs: int | None, weights: str | None, resolution: int) -> Recipe:
     """The recipe that is asked for, or the one for what is done, with other epochs if these are given."""
+    usual = "finetune" if weights else "small-images" if resolution <= _SMALL else "imagenet-modern"
+    return recipe_of(name or usual, epochs)
+
+
+def recipe_of(name: str, epochs: int | None) -> Recipe:
+    """The recipe of that name or file, with other epochs if these are given."""
     from dataclasses import replace
 
     from mnas.training import load_recipe
 
-    usual = "finetune" if weights else "small-images" if resolution <= _SMALL else "imagenet-modern"
-    recipe = load_recipe(name or usual)
+    recipe = load_recipe(name)
     if epochs is None:
         return recipe
     return replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs))
 
 
-def _hardware(on: str, precision: str, images_at_once: int, compile: bool) -> Hardware:
+def known_split(name: str) -> Literal["validation", "test"]:
+    """One of the two that are evaluated.
+
+    Raises:
+        SettingsError: neither.
+    """
+    if name not in ("validation", "test"):
+        raise did_you_mean("split", name, ("validation", "test"))
+    return "test" if name == "test" else "validation"
+
+
+def hardware_of(on: str, precision: str, images_at_once: int, compile: bool) -> Hardware:
+    """Where and how to train, from the options of that name."""
     from mnas.training import Hardware, started_by_torchrun
 
     return Hardware(
@@ -210,7 +226,8 @@ def _hardware(on: str, precision: str, images_at_once: int, compile: bool) -> Ha
     )
 
 
-def _is_first() -> bool:
+def is_first() -> bool:
+    """Whether this process is the one that prints, of those that torchrun started."""
     from mnas.training import rank
 
     return rank() == 0
@@ -219,7 +236,7 @@ def _is_first() -> bool:
 _SMALL = 64  # pixels, up to which the recipe for small images is meant
 
 
-def _finish(again: str | None, work: Callable[[Watch], _Result]) -> _Result:
+def finish(again: str | None, work: Callable[[Watch], _Result]) -> _Result:
     """Do the work under a progress bar; Ctrl-C says how to go on."""
     try:
         with _model_display.watched() as watch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnas import registry
 from mnas._toml import read_toml
@@ -17,6 +17,9 @@ from mnas.result import SearchResult
 from mnas.space import Architecture, SearchSpace
 from mnas.training import recipe_names
 from mnas.trial import Trial
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def architecture(name: str, width: float = 1.0, resolution: int | None = None) -> Architecture:
@@ -113,6 +116,61 @@ def dataset_part(name: str) -> Part:
     raise did_you_mean("data set or folder", name, registry.names("dataset"))
 
 
+def detection_part(name: str, images: Path | None) -> Part:
+    """A data set with boxes as settings: COCO annotations, a folder of COCO or Pascal VOC, or a settings file.
+
+    Raises:
+        SettingsError: none of these.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == ".toml":
+        table = read_toml(path).get("dataset")
+        if not isinstance(table, Mapping) or "name" not in table:
+            raise SettingsError(f'{name} should have a [dataset] table with a name, such as name = "coco"')
+        return Part(**_absolute(table))
+    if path.suffix == ".json":
+        if images is None:
+            raise SettingsError(f"--images is needed beside {name}: the folder of the pictures that it names")
+        places = {"annotations": str(path.resolve()), "images": str(images.expanduser().resolve())}
+        return Part.model_validate({"name": "coco", **places})
+    if (path / "JPEGImages").is_dir():
+        return Part.model_validate({"name": "voc", "path": str(path.resolve())})
+    if (path / "annotations").is_dir():
+        return Part.model_validate({"name": "coco", "annotations": str(path.resolve())})
+    raise SettingsError(
+        f"--data should be COCO annotations (.json), a folder with annotations/instances_train2017.json or with Pascal "
+        f"VOC's JPEGImages, or a settings file with [dataset]; {name} is none of these"
+    )
+
+
+def picture(path: Path) -> Image.Image:
+    """An image file's picture.
+
+    Raises:
+        SettingsError: there is none, or it cannot be read.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} should be a picture that can be read: {error}") from error
+
+
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Write a picture in the format of its file's ending.
+
+    Raises:
+        SettingsError: the ending is none of a known format, or the folder is not there.
+    """
+    try:
+        image.save(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot write the picture {path}: {error}") from error
+
+
 def trial(name: str) -> tuple[SearchResult, Trial]:
     """The run and the trial that RUN:NUMBER or RUN:best names.
 
@@ -139,13 +197,13 @@ def is_trial(name: str) -> bool:
 
 
 def _is_blocks(name: str) -> bool:
-    return re.match(r"(cn|ds|ir|input|stem|head|net)_", name.strip()) is not None
+    return re.match(r"(cn|ds|ir|input|stem|head|ssdlite|net)_", name.strip()) is not None
 
 
 def _absolute(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table with its path as it is found from everywhere."""
-    path = table.get("path")
-    return dict(table) | ({"path": str(Path(path).expanduser().resolve())} if isinstance(path, str) else {})
+    """The table with its paths as they are found from everywhere."""
+    places = {key: table[key] for key in ("path", "annotations", "images") if isinstance(table.get(key), str)}
+    return dict(table) | {key: str(Path(place).expanduser().resolve()) for key, place in places.items()}
 
 
 def _known_device(name: str) -> str:

@@ -217,9 +217,9 @@ class AndroidDevice:
         output = session.output()
         if output is None:
             raise MeasurementError(f"{self.tool.name} wrote no outputs, so nobody knows whether they are right")
-        classes = candidate.architecture.head.classes
-        values = session.tensors.decode(output, classes)
-        difference = candidate.check(values.tobytes(), (1, classes), self.runtime.tolerance)
+        shape = candidate.expected[:1].shape
+        values = session.tensors.decode(output, math.prod(shape))
+        difference = candidate.check(values.tobytes(), shape, self.runtime.tolerance)
         self.conversions.keep(candidate)
         why = f"{self.tool.name} wrote them on the phone after its runs; they equal torch's within the tolerance"
         return {"outputs_checked": True, "outputs_checked_why": why, "output_difference": difference}

@@ -16,7 +16,7 @@ from mnas.devices.runtimes import Array, Precision, Runtime
 from mnas.devices.runtimes._calibration import CHECKED, varied_images
 from mnas.devices.runtimes._contract import BETWEEN_INPUTS_TOLERANCE
 from mnas.errors import ExportError, MeasurementError
-from mnas.models import Network, build_model
+from mnas.models import BuiltModel, build
 from mnas.space import Architecture
 
 _SEED = 0  # of weights: every network is measured on the same ones
@@ -29,7 +29,7 @@ class Candidate:
     architecture: Architecture
     model: bytes
     images: Array  # (inputs, channels, resolution, resolution); the first is timed, all are checked
-    expected: Array  # (inputs, classes)
+    expected: Array  # (inputs, classes); a detector's: (inputs, default boxes, values)
     conversion_seconds: float  # building the module, writing the model; or getting it back
     precision: Precision = "fp32"  # that the model computes in
     conversion: Mapping[str, Any] = field(default_factory=lambda: {"from": "conversion"})
@@ -104,16 +104,16 @@ def _refuse_above(tolerance: float, difference: float, of: str) -> None:
         )
 
 
-def seeded_network(architecture: Architecture, count: int) -> tuple[Network, Array, Array]:
+def seeded_network(architecture: Architecture, count: int) -> tuple[BuiltModel, Array, Array]:
     """The network with seeded weights, inputs (count, ...) that differ, and torch's outputs (count, classes)."""
     images = varied_images(architecture, count)
-    network = build_model(architecture, seed=_SEED).eval()
+    network = build(architecture, seed=_SEED).eval()
     with torch.inference_mode():
         expected = network(torch.from_numpy(images)).numpy()
     return network, images, expected
 
 
-def _converted(network: Network, runtime: Runtime) -> bytes:
+def _converted(network: BuiltModel, runtime: Runtime) -> bytes:
     try:
         return runtime.convert(network)
     except ExportError as error:

@@ -22,8 +22,10 @@ class SimulatedDevice:
 
     def measure(self, architecture: Architecture) -> Latency:
         """The formula's latency, with an interval of one percent on each side."""
-        stem, *layers, head = count_rows(architecture)
-        ms = 2 * _LAYER_MS + (stem.madds + head.madds) / _MADDS_PER_MS["conv"]
+        rows = list(count_rows(architecture))
+        layers = [row for row in rows if row.name.startswith("block")]
+        ends = [row for row in rows if row.name in ("stem", "head")]
+        ms = len(ends) * _LAYER_MS + sum(row.madds for row in ends) / _MADDS_PER_MS["conv"]
         for row, layer in zip(layers, architecture.layers, strict=True):
             ms += _LAYER_MS + row.madds / _MADDS_PER_MS[layer.op] + (_SE_MS if layer.se_ratio else 0)
         return Latency(

@@ -18,34 +18,42 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mnas._whole_file import write_whole
 from mnas.errors import SettingsError
-from mnas.models import Network, pads
+from mnas.models import BuiltModel, Detector, Network, pads
+from mnas.models._conv import BiasedConv2d
 from mnas.models._conv_norm import ConvNorm
+from mnas.models._detector import Predictor
 from mnas.models._layer_module import POOL_KERNEL, LayerModule
 from mnas.models._squeeze_excite import Linear, SqueezeExcite
+from mnas.space import box_count
 
 OPSET = 17
 IR_VERSION = 8  # the oldest that goes with OPSET 17: every current runtime reads it
 INPUT, OUTPUT = "images", "logits"
+DETECTED = "predictions"  # a detector's output
 
 Array = npt.NDArray[np.float32]
 
 
-def onnx_model(module: Network, *, dynamic_batch: bool = False) -> onnx.ModelProto:
+def onnx_model(module: BuiltModel, *, dynamic_batch: bool = False) -> onnx.ModelProto:
     """The network for inference as an ONNX model: batch norm folded into the convolutions, no dropout.
 
     Input "images" (batch, channels, resolution, resolution), output "logits" (batch, classes), both float32,
-    at the architecture's resolution; the batch is 1, or free with `dynamic_batch`. The metadata's
-    "architecture" is `str(architecture)`. The module stays as it is, its training mode included.
+    at the architecture's resolution; the batch is 1, or free with `dynamic_batch`. A detector's output is
+    "predictions" (batch, default boxes, 4 + 1 + classes), as its module gives them. The metadata's "architecture" is
+    `str(architecture)`. The module stays as it is, its training mode included.
 
     Raises:
-        SettingsError: the module is not a `Network`, of which alone the graph is known.
+        SettingsError: the module is neither a `Network` nor a `Detector`, of which alone the graph is known.
     """
-    if not isinstance(module, Network):
-        raise SettingsError(f"onnx_model writes a Network that build_model made, got {type(module).__name__}")
+    if not isinstance(module, Network | Detector):
+        raise SettingsError(
+            "onnx_model writes a Network that build_model made or a Detector of build_detector, "
+            f"got {type(module).__name__}"
+        )
     return _Writer(module, dynamic_batch).model()
 
 
-def save_onnx(module: Network, path: str | os.PathLike[str], *, dynamic_batch: bool = False) -> None:
+def save_onnx(module: BuiltModel, path: str | os.PathLike[str], *, dynamic_batch: bool = False) -> None:
     """Write `onnx_model(module)` to a file: whole or not at all.
 
     Raises:
@@ -58,24 +66,30 @@ def save_onnx(module: Network, path: str | os.PathLike[str], *, dynamic_batch: b
 class _Writer:
     """Collects nodes and weights from the input to the output, and knows the resolution it is at."""
 
-    def __init__(self, network: Network, dynamic_batch: bool) -> None:
+    def __init__(self, network: BuiltModel, dynamic_batch: bool) -> None:
         self.network = network
         self.architecture = network.architecture
         self.batch: int | str = "batch" if dynamic_batch else 1
         self.resolution = self.architecture.resolution
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+        self.predicted: list[tuple[str, str]] = []  # by a detector, per map: of boxes, of classes
 
     def model(self) -> onnx.ModelProto:
         """The finished model."""
-        self._write_network()
         a = self.architecture
+        if isinstance(self.network, Detector):
+            self._write_detector(self.network)
+            output, shape = DETECTED, (self.batch, box_count(a), 5 + a.head.classes)
+        else:
+            self._write_network(self.network)
+            output, shape = OUTPUT, (self.batch, a.head.classes)
         images = (self.batch, a.input_channels, a.resolution, a.resolution)
         graph = helper.make_graph(
             self.nodes,
             "mnas",
             [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, images)],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, (self.batch, a.head.classes))],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
             self.weights,
         )
         opset = helper.make_opsetid("", OPSET)
@@ -83,8 +97,7 @@ class _Writer:
         helper.set_model_props(model, {"architecture": str(a)})
         return model
 
-    def _write_network(self) -> None:
-        network = self.network
+    def _write_network(self, network: Network) -> None:
         x = self._conv_norm("stem", network.stem, INPUT)
         for index, layer in enumerate(network.layers):
             x = self._layer(f"layers.{index}", layer, x)  # type: ignore[arg-type]
@@ -95,14 +108,51 @@ class _Writer:
         names = self._weight_and_bias("classifier", _array(classifier.weight), _array(classifier.bias))
         self._node("Gemm", OUTPUT, [x, *names], transB=1)
 
-    def _layer(self, name: str, module: LayerModule, x: str) -> str:
+    def _write_detector(self, detector: Detector) -> None:
+        x = self._conv_norm("stem", detector.stem, INPUT)
+        for index, layer in enumerate(detector.layers):
+            x = self._layer(f"layers.{index}", layer, x, index == detector.tap)  # type: ignore[arg-type]
+        x = self._conv_norm("head", detector.head, x)
+        self._predict(x)
+        for number, extra in enumerate(detector.extras):
+            for step, child in extra.named_children():
+                x = self._conv_norm(f"extras.{number}.{step}", child, x)  # type: ignore[arg-type]
+            self._predict(x)
+        boxes, logits = (list(parts) for parts in zip(*self.predicted, strict=True))
+        parts = [self._node("Concat", "boxes", boxes, axis=1), self._node("Concat", "logits", logits, axis=1)]
+        self._node("Concat", DETECTED, parts, axis=2)
+
+    def _predict(self, x: str) -> None:
+        """What is predicted on a map, (batch, boxes, 4) and (batch, boxes, 1 + classes)."""
+        number = len(self.predicted)
+        predictor = self.network.predictors[number]
+        assert isinstance(predictor, Predictor)
+        pair = []
+        for part, convs in predictor.named_children():
+            name = f"predictors.{number}.{part}"
+            y = self._conv_norm(f"{name}.depthwise", convs.depthwise, x)  # type: ignore[arg-type]
+            project = convs.project
+            assert isinstance(project, BiasedConv2d)
+            assert project.bias is not None
+            names = self._weight_and_bias(f"{name}.project", _array(project.weight), _array(project.bias))
+            y = self._node("Conv", f"{name}.project", [y, *names])
+            y = self._node("Transpose", f"{name}.last", [y], perm=[0, 2, 3, 1])
+            shape = self._weight(f"{name}.shape", np.array([0, -1, convs.values], np.int64))
+            pair.append(self._node("Reshape", name, [y, shape]))
+        self.predicted.append((pair[0], pair[1]))
+
+    def _layer(self, name: str, module: LayerModule, x: str, is_tapped: bool = False) -> str:
         resolution, out = self.resolution, x
+        if is_tapped and module.layer.op != "mbconv":
+            self._predict(x)
         for step, child in module.body.named_children():
             if isinstance(child, ConvNorm):
                 out = self._conv_norm(f"{name}.{step}", child, out)
             else:
                 assert isinstance(child, SqueezeExcite)
                 out = self._squeeze_excite(f"{name}.{step}", child, out)
+            if is_tapped and step == "expand":
+                self._predict(out)
         if module.layer.skip == "none":
             return out
         if module.layer.skip == "pool":
@@ -150,7 +200,7 @@ class _Writer:
     def _weight_and_bias(self, name: str, weight: Array, bias: Array) -> tuple[str, str]:
         return self._weight(f"{name}.weight", weight), self._weight(f"{name}.bias", bias)
 
-    def _weight(self, name: str, value: Array | np.float32) -> str:
+    def _weight(self, name: str, value: Array | np.float32 | npt.NDArray[np.int64]) -> str:
         self.weights.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 

@@ -15,14 +15,14 @@ import onnx
 
 from mnas.errors import ExportError
 from mnas.export._onnx import Array, onnx_model
-from mnas.models import Network
+from mnas.models import BuiltModel
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 _Ranges = dict[str, tuple[np.float32, np.float32]]
 
 
 def onnx_int8_model(
-    network: Network, calibration: Sequence[Array], *, dynamic_batch: bool = False
+    network: BuiltModel, calibration: Sequence[Array], *, dynamic_batch: bool = False
 ) -> onnx.ModelProto:
     """The network of `onnx_model`, quantized by what its tensors are on the calibration's inputs.
 

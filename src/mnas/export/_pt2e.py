@@ -10,16 +10,16 @@ import torch
 
 from mnas.errors import ExportError
 from mnas.export._onnx import Array
-from mnas.models import Network
+from mnas.models import BuiltModel
 
 
-def example(network: Network) -> tuple[torch.Tensor]:
+def example(network: BuiltModel) -> tuple[torch.Tensor]:
     """An input of the network's shape."""
     a = network.architecture
     return (torch.zeros(1, a.input_channels, a.resolution, a.resolution),)
 
 
-def exported(network: Network) -> torch.export.ExportedProgram:
+def exported(network: BuiltModel) -> torch.export.ExportedProgram:
     """The network's graph, with global means that keep their two dimensions of one.
 
     Mobile runtimes have a kernel for such a mean only, and would fall back to a slow one for the other.

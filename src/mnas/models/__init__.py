@@ -13,20 +13,29 @@ from mnas.models._reference import reference_architecture, reference_names
 
 if TYPE_CHECKING:
     from mnas._torchvision import import_torchvision
+    from mnas.models._build import BuiltModel, build
+    from mnas.models._default_boxes import default_boxes
+    from mnas.models._detector import Detector, build_detector
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
     from mnas.models._preprocessing import Preprocessing
     from mnas.models._timm import load_timm
     from mnas.models._torchvision_weights import load_torchvision
     from mnas.models._trained_model import TrainedModel
-    from mnas.models._weights import load_weights
+    from mnas.models._weights import load_detector_weights, load_weights
 
 __all__ = [
+    "BuiltModel",
+    "Detector",
     "Network",
     "Preprocessing",
     "TrainedModel",
+    "build",
+    "build_detector",
     "build_model",
+    "default_boxes",
     "import_torchvision",
+    "load_detector_weights",
     "load_model",
     "load_timm",
     "load_torchvision",
@@ -38,11 +47,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BuiltModel": "mnas.models._build",
+    "Detector": "mnas.models._detector",
     "Network": "mnas.models._network",
     "Preprocessing": "mnas.models._preprocessing",
     "TrainedModel": "mnas.models._trained_model",
+    "build": "mnas.models._build",
+    "build_detector": "mnas.models._detector",
     "build_model": "mnas.models._network",
+    "default_boxes": "mnas.models._default_boxes",
     "import_torchvision": "mnas._torchvision",
+    "load_detector_weights": "mnas.models._weights",
     "load_model": "mnas.models._model_file",
     "load_timm": "mnas.models._timm",
     "load_torchvision": "mnas.models._torchvision_weights",

@@ -1,4 +1,4 @@
-"""Conv2d: a convolution without bias, padded in one of the two flavours."""
+"""Conv2d: a convolution without bias, padded in one of the two flavours; and a plain 1x1 one with bias."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ class Conv2d(nn.Conv2d):
         if self.training and self.groups > 1 and is_worthwhile(x, kernel):
             return depthwise_conv(x, self.weight, stride, int(self.padding[0]))
         return super().forward(x)
+
+
+class BiasedConv2d(nn.Conv2d):
+    """A 1x1 convolution with bias and without batch norm, whose weights the network fills."""
+
+    def __init__(self, in_filters: int, filters: int) -> None:
+        super().__init__(in_filters, filters, 1)
+
+    def reset_parameters(self) -> None:
+        """Nothing, as in Conv2d."""
 
 
 def pad_same(x: torch.Tensor, kernel: int, stride: int, value: float) -> torch.Tensor:

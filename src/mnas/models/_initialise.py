@@ -7,13 +7,17 @@ import math
 import torch
 from torch import nn
 
+from mnas.models._conv import BiasedConv2d
+
+_PREDICTOR_DEVIATION = 0.03  # as in the public configuration of SSDLite with MobileNetV2
+
 
 @torch.no_grad()
-def initialise(network: nn.Module, classifier: nn.Linear, seed: int | None) -> None:
+def initialise(network: nn.Module, seed: int | None, classifier: nn.Linear | None = None) -> None:
     """Fill every weight: the same seed gives the same weights, and torch's global generator is left alone.
 
     Convolutions N(0, sqrt(2 / (k x k x outputs))), depthwise ones N(0, sqrt(2 / (k x k))); the classifier
-    U(-1 / sqrt(classes), 1 / sqrt(classes)); biases zero. Batch norm is as torch made it: scale one, shift zero.
+    U(-1 / sqrt(classes), 1 / sqrt(classes)); a detector's predictors N(0, 0.03); biases zero. Batch norm is as torch made it: scale one, shift zero.
     """
     generator = torch.Generator()
     if seed is None:
@@ -21,7 +25,11 @@ def initialise(network: nn.Module, classifier: nn.Linear, seed: int | None) -> N
     else:
         generator.manual_seed(seed)
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, BiasedConv2d):
+            module.weight.normal_(0.0, _PREDICTOR_DEVIATION, generator=generator)
+            assert module.bias is not None
+            module.bias.zero_()
+        elif isinstance(module, nn.Conv2d):
             fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
             module.weight.normal_(0.0, math.sqrt(2 / fan_out), generator=generator)
         elif isinstance(module, nn.Linear):

@@ -45,7 +45,10 @@ class LayerModule(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, in_filters, height, width) -> (batch, filters, ceil(height / stride), ceil(width / stride))."""
-        out: torch.Tensor = self.body(x)
+        return self.with_skip(self.body(x), x)
+
+    def with_skip(self, out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """The operation's output and what the skip adds to it of the layer's input `x`."""
         if self.layer.skip == "identity":
             return out + x
         if self.layer.skip == "pool":

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from mnas._whole_file import write_whole
 from mnas.errors import SettingsError, StorageError
+from mnas.models._build import BuiltModel
+from mnas.models._detector import Detector
 from mnas.models._network import Network
 from mnas.models._preprocessing import Preprocessing
 from mnas.models._trained_model import TrainedModel
@@ -35,7 +37,7 @@ def save_model(path: str | os.PathLike[str], trained: TrainedModel) -> None:
         StorageError: the file could not be written, as where the disk is full; nothing of it is left.
     """
     weights = {key: value.detach().cpu().contiguous() for key, value in trained.module.state_dict().items()}
-    if fault := _fault(weights, _empty(trained.architecture, trained.module.dropout)):
+    if fault := _fault(weights, _empty(trained.architecture, _dropout(trained.module))):
         raise SettingsError(f"cannot save the module: {fault}. Bring it to float32 first: module.float()")
     metadata = {"format": _FORMAT, "version": _VERSION, "model": json.dumps(_facts(trained), allow_nan=False)}
     write_whole(path, safetensors.torch.save(weights, metadata))
@@ -88,7 +90,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _facts(trained: TrainedModel) -> dict[str, Any]:
     return {
         "architecture": str(trained.architecture),
-        "dropout": trained.module.dropout,
+        "dropout": _dropout(trained.module),
         "class_names": list(trained.class_names),
         "preprocessing": dataclasses.asdict(trained.preprocessing),
         "is_multilabel": trained.is_multilabel,
@@ -97,19 +99,23 @@ def _facts(trained: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _trained(module: Network, facts: Mapping[str, Any]) -> TrainedModel:
+def _trained(module: BuiltModel, facts: Mapping[str, Any]) -> TrainedModel:
     preprocessing = Preprocessing.from_dict(facts["preprocessing"])
     names = tuple(str(name) for name in facts["class_names"])
     return TrainedModel(module, names, preprocessing, facts["is_multilabel"], facts["metrics"], facts["made"])
 
 
-def _empty(architecture: Architecture, dropout: float) -> Network:
+def _empty(architecture: Architecture, dropout: float) -> BuiltModel:
     """The module without weights or memory for them: a file cannot make a small machine build a giant."""
     with torch.device("meta"):
-        return Network(architecture, dropout)
+        return Detector(architecture) if architecture.is_detector else Network(architecture, dropout)
 
 
-def _fault(weights: Mapping[str, Tensor], module: Network) -> str | None:
+def _dropout(module: BuiltModel) -> float:
+    return module.dropout if isinstance(module, Network) else 0.0
+
+
+def _fault(weights: Mapping[str, Tensor], module: BuiltModel) -> str | None:
     """What of the weights does not fit the module; None if all do."""
     expected = module.state_dict()
     if missing := sorted(expected.keys() - weights.keys()):

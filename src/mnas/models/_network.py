@@ -46,10 +46,15 @@ def build_model(architecture: Architecture, *, dropout: float = 0.0, seed: int |
     torch.Size([2, 1000])
 
     Raises:
-        SettingsError: dropout is not from 0 to below 1.
+        SettingsError: dropout is not from 0 to below 1, or the architecture is a detector's.
     """
+    if architecture.is_detector:
+        raise SettingsError(
+            f"build_model makes classifiers, and the architecture ends in {architecture.head}: "
+            "build it with build_detector"
+        )
     if not 0 <= dropout < 1:
         raise SettingsError(f"dropout should be from 0 to below 1, got {dropout}")
     network = Network(architecture, dropout)
-    initialise(network, network.classifier, seed)
+    initialise(network, seed, network.classifier)
     return network

@@ -19,7 +19,7 @@ class Preprocessing:
 
     The square in the centre whose side is `crop_share` of the shorter side (1.0 or .875, say), resized to
     `resolution` pixels by `interpolation`, with `channels` 1 (grey) or 3 (red, green, blue); then
-    (pixel / 255 - mean) / std per channel.
+    (pixel / 255 - mean) / std per channel. Detectors see the whole image instead, `is_stretched` to the square.
 
     Raises:
         SettingsError: a value is impossible, or the numbers of channels differ.
@@ -31,6 +31,7 @@ class Preprocessing:
     std: tuple[float, ...]  # likewise
     crop_share: float
     interpolation: str = "bilinear"
+    is_stretched: bool = False
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):

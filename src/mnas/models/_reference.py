@@ -13,6 +13,7 @@ from mnas.space import (
     Architecture,
     Block,
     BlockSpace,
+    DetectionHead,
     Head,
     Padding,
     Stem,
@@ -30,6 +31,7 @@ class Reference:
     activation: Activation = "relu"
     head_grows: bool = False  # with a width above one: MobileNetV2's does, MnasNet's never
     resolution: int = 224
+    detects: bool = False  # with SSDLite behind it
 
 
 def _reference(stem: int, blocks: str, **rest: object) -> Reference:
@@ -78,6 +80,10 @@ REFERENCES = {
         "ir_r3_k5_s1_e6_c112_se0.25 ir_r4_k5_s2_e6_c192_se0.25 ir_r1_k3_s1_e6_c320_se0.25",
     ),
 }
+# The paper's detectors (Tan et al. 2019, Table 3). It gives neither their taps nor their boxes: these are those of the
+# public ssdlite_mobilenet_v2_coco.config.
+for _name in ("mnasnet-a1", "mobilenet-v2"):
+    REFERENCES[f"ssdlite-{_name}"] = dataclasses.replace(REFERENCES[_name], resolution=320, detects=True)
 
 
 def reference_names() -> tuple[str, ...]:
@@ -100,7 +106,7 @@ def reference_architecture(
 ) -> Architecture:
     """A published network, scaled: `width` multiplies the filters of stem and blocks as the official code does.
 
-    What is left out is as published (224 px, 1000 classes, 3 channels), or as in the search space `like`: then
+    What is left out is as published (224 px and 1000 classes, detectors 320 px and 90; 3 channels), or as in the search space `like`: then
     the network has that space's resolution, classes, input channels, stem stride and head, and falls in
     resolution where that space's blocks do, so that both can be compared on small images. `strides` are those
     of the seven blocks. Padding and batch norm are mnas' own; weights of others come by `load_timm` and
@@ -124,7 +130,9 @@ def reference_architecture(
     frame = like or mnasnet_space(resolution=reference.resolution)
     if strides is None:
         strides = strides_like(frame) if like else [row.stride for row in reference.rows]
-    head = Head(_given(head_filters, frame.head.filters), _given(classes, frame.head.classes))
+    head: Head | DetectionHead = Head(_given(head_filters, frame.head.filters), _given(classes, frame.head.classes))
+    if reference.detects:
+        head = DetectionHead(head.filters, _given(classes, DetectionHead.classes), width)
     if reference.head_grows:
         head = dataclasses.replace(head, filters=round_filters(head.filters, max(1.0, width)))
     return Architecture(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mnas.errors import SettingsError
-from mnas.models._network import Network
+from mnas.models._build import BuiltModel
 from mnas.models._preprocessing import Preprocessing
 from mnas.space import Architecture
 
@@ -23,10 +23,11 @@ class TrainedModel:
             `made` is not JSON.
     """
 
-    module: Network
-    class_names: tuple[str, ...]  # one per output
+    module: BuiltModel
+    class_names: tuple[str, ...]  # one per output; of a detector's, background left out
     preprocessing: Preprocessing
-    is_multilabel: bool = False  # several classes may be true of one image: a sigmoid per output, not a softmax
+    # Several classes may be true of one image (a detector: of one box): a sigmoid per output, not a softmax.
+    is_multilabel: bool = False
     metrics: Mapping[str, float] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)  # data set, recipe, seed, versions, ...: JSON values
 

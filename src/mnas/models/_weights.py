@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mnas._torchvision import import_torchvision
 from mnas.errors import SettingsError, did_you_mean, needs_extra
+from mnas.models._build import BuiltModel
+from mnas.models._detector import Detector, build_detector
 from mnas.models._model_file import load_model
 from mnas.models._network import Network, build_model
 from mnas.models._timm import MODELS as TIMM_MODELS
@@ -50,7 +52,27 @@ def load_weights(name: str, architecture: Architecture, *, dropout: float = 0.0,
     return network
 
 
-def _network(name: str) -> Network:
+def load_detector_weights(name: str, architecture: Architecture, *, seed: int | None = None) -> Detector:
+    """A detector with the weights of a trained one, or with those of a classifier of the same backbone.
+
+    `name` is as for `load_weights`. What the weights do not have (extra layers and predictors of a classifier,
+    predictors of other classes) is fresh, from `seed`.
+
+    Raises:
+        SettingsError: an unknown name, weights that cannot be downloaded, or those of another backbone.
+        StorageError: a damaged file.
+    """
+    known = _network(name)
+    theirs = known.architecture
+    _check_same(name, theirs.replace(head=architecture.head), architecture)
+    detector = build_detector(_in_flavour(architecture, theirs), seed=seed)
+    own, weights = detector.state_dict(), known.state_dict()
+    own |= {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
+    detector.load_state_dict(own)
+    return detector
+
+
+def _network(name: str) -> BuiltModel:
     library, _, model = name.partition(":")
     if library == "timm":
         return _of_timm(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mnas.errors import SettingsError
 from mnas.space import Architecture, Block, Head, Layer, Stem
 
 
@@ -31,7 +32,15 @@ class LayerShape:
 
 
 def layer_shapes(architecture: Architecture) -> tuple[LayerShape, ...]:
-    """The shapes of the stem, each layer and the head, in order; a shape stands there as often as it occurs."""
+    """The shapes of the stem, each layer and the head, in order; a shape stands there as often as it occurs.
+
+    Raises:
+        SettingsError: the network is a detector, of whose head profiles know nothing.
+    """
+    if not isinstance(architecture.head, Head):
+        raise SettingsError(
+            f"profiles predict classifiers, and the network ends in {architecture.head}: measure detectors on the device"
+        )
     shapes = [LayerShape(architecture.resolution, architecture.input_channels, architecture.stem)]
     filters = architecture.stem.filters
     for layer in architecture.layers:

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal, get_args
 
 from mnas.errors import SettingsError
+from mnas.space._heads import DetectionHead, Head
 
 Op = Literal["conv", "sepconv", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
@@ -155,17 +156,6 @@ class Stem:
 
 
 @dataclass(frozen=True)
-class Head:
-    """1x1 convolution to `filters`, global average pooling, fully connected layer to `classes`."""
-
-    filters: int = 1280
-    classes: int = 1000
-
-    def __str__(self) -> str:
-        return f"head_c{self.filters}_n{self.classes}"
-
-
-@dataclass(frozen=True)
 class Architecture:
     """A network without weights. Frozen and canonical: one network, one value, one `id`.
 
@@ -181,7 +171,7 @@ class Architecture:
 
     blocks: tuple[Block, ...]
     stem: Stem = field(default_factory=Stem)
-    head: Head = field(default_factory=Head)
+    head: Head | DetectionHead = field(default_factory=Head)
     resolution: int = 224
     input_channels: int = 3
     activation: Activation = "relu"
@@ -203,7 +193,16 @@ class Architecture:
         layers: list[Layer] = []
         for block in self.blocks:
             layers.extend(block.expanded(layers[-1].filters if layers else self.stem.filters))
+        if self.is_detector:
+            _check(0 < self.head.width < math.inf, "width of the extra layers", "above zero", self.head.width)
+            strides = [layer.stride for layer in layers]
+            _check(max(strides) > 1, "blocks of a detector", "falling in resolution at least once", strides)
         object.__setattr__(self, "blocks", _grouped(layers))
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether the network finds objects: its head is a DetectionHead."""
+        return isinstance(self.head, DetectionHead)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -264,7 +263,7 @@ class Architecture:
         return cls(
             blocks=tuple(Block(**block) for block in data["blocks"]),
             stem=Stem(**data["stem"]),
-            head=Head(**data["head"]),
+            head=(DetectionHead if "width" in data["head"] else Head)(**data["head"]),
             **rest,
         )
 
@@ -361,6 +360,12 @@ def _parse_head(text: str) -> dict[str, Any]:
     return {"head": Head(_whole(text, "c", values, 1280), _whole(text, "n", values, 1000))}
 
 
+def _parse_detection_head(text: str) -> dict[str, Any]:
+    values = _parse_fields(text, text.split("_")[1:], "cnw", set())
+    classes = _whole(text, "n", values, DetectionHead.classes)
+    return {"head": DetectionHead(_whole(text, "c", values, DetectionHead.filters), classes, values.get("w", 1))}
+
+
 def _parse_net(text: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     numbers = []
@@ -376,4 +381,10 @@ def _parse_net(text: str) -> dict[str, Any]:
     return fields | {names[key]: value for key, value in values.items()}
 
 
-_PARTS = {"input": _parse_input, "stem": _parse_stem, "head": _parse_head, "net": _parse_net}
+_PARTS = {
+    "input": _parse_input,
+    "stem": _parse_stem,
+    "head": _parse_head,
+    "ssdlite": _parse_detection_head,
+    "net": _parse_net,
+}

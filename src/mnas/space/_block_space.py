@@ -15,7 +15,8 @@ from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from mnas.errors import SettingsError, did_you_mean
-from mnas.space._architecture import Architecture, Block, Head, Layer, Op, Skip, Stem
+from mnas.space._architecture import Architecture, Block, Layer, Op, Skip, Stem
+from mnas.space._heads import DetectionHead, Head
 from mnas.space._rounding import round_choice, round_filters
 from mnas.space._space import Choice, SearchSpace, Tokens
 
@@ -101,7 +102,7 @@ class BlockSpace(SearchSpace):
     blocks: tuple[BlockChoices, ...]
     width: float = 1.0
     stem: Stem = field(default_factory=Stem)
-    head: Head = field(default_factory=Head)
+    head: Head | DetectionHead = field(default_factory=Head)
     resolution: int = 224
     input_channels: int = 3
 
@@ -115,7 +116,8 @@ class BlockSpace(SearchSpace):
                 f"space {self.name!r} should have a layer in every network, but every block of it may be left out: "
                 "give one of them min_layers = 1"
             )
-        self._frame((Block("conv", 1, 1),))  # raises where stem, head or resolution are wrong
+        stride = max((row.stride for row in self.blocks), default=1)
+        self._frame((Block("conv", 1, 1, stride=stride),))  # raises where stem, head or resolution are wrong
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:  # type: ignore[override]

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mnas.space._architecture import Architecture, Layer
+from mnas.space._feature_maps import FeatureMap, feature_maps
+from mnas.space._heads import DetectionHead
+from mnas.space._strided import strided
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class _Conv:
 
 
 def count_rows(architecture: Architecture) -> Iterator[Count]:
-    """One `Count` for the stem, each layer and the head, in order."""
+    """One `Count` for the stem, each layer and the head, in order; a detector's head has one for each map."""
     stem, head = architecture.stem, architecture.head
     resolution = strided(architecture.resolution, stem.stride)
     weights = stem.kernel**2 * architecture.input_channels * stem.filters
@@ -50,17 +53,41 @@ def count_rows(architecture: Architecture) -> Iterator[Count]:
             yield _row(f"block{index}", out, _convs(layer, resolution, out), _se_params(layer), _se_madds(layer))
             filters, resolution = layer.filters, out
     conv = _Conv(filters * head.filters, head.filters, resolution**2)
+    if isinstance(head, DetectionHead):
+        yield from _detection_rows(architecture, head, conv)
+        return
     fc = head.filters * head.classes
     yield _row("head", 1, [conv], fc + head.classes, fc)
 
 
+def _detection_rows(architecture: Architecture, head: DetectionHead, conv: _Conv) -> Iterator[Count]:
+    """Each map's predictors, and before them the layers that make the map."""
+    maps = feature_maps(architecture)
+    makes = [[], [conv], *(_extra(before, after) for before, after in zip(maps[1:], maps[2:], strict=False))]
+    for made_by, found in zip(makes, maps, strict=True):
+        pixels = found.resolution**2
+        convs = [_Conv(9 * found.filters, found.filters, pixels)] * 2  # 3x3 depthwise, for boxes and for classes
+        outputs = found.boxes * head.values
+        weights = found.filters * outputs
+        yield _row("head", found.resolution, [*made_by, *convs], weights + outputs, weights * pixels)
+
+
+def _extra(before: FeatureMap, after: FeatureMap) -> list[_Conv]:
+    half = after.filters // 2
+    pixels = after.resolution**2
+    return [
+        _Conv(before.filters * half, half, before.resolution**2),
+        _Conv(9 * half, half, pixels),
+        _Conv(half * after.filters, after.filters, pixels),
+    ]
+
+
 def count_by_block(architecture: Architecture) -> Iterator[tuple[str, str, list[Count]]]:
     """For the stem, each block and the head, in order: its label, its string and the counts of its layers."""
-    stem, *layers, head = count_rows(architecture)
-    yield "stem", str(architecture.stem), [stem]
-    for number, block in enumerate(architecture.blocks, start=1):
-        yield str(number), str(block), [row for row in layers if row.name == f"block{number}"]
-    yield "head", str(architecture.head), [head]
+    rows = list(count_rows(architecture))
+    blocks = {f"block{number}": block for number, block in enumerate(architecture.blocks, start=1)}
+    for name, part in {"stem": architecture.stem, **blocks, "head": architecture.head}.items():
+        yield name.removeprefix("block"), str(part), [row for row in rows if row.name == name]
 
 
 def count_params(architecture: Architecture) -> int:
@@ -76,11 +103,6 @@ def count_madds(architecture: Architecture) -> int:
 def weight_bytes(architecture: Architecture) -> int:
     """Bytes of the float32 weights as exported: batch norm folded into the convolutions."""
     return 4 * sum(row.weight_count for row in count_rows(architecture))
-
-
-def strided(resolution: int, stride: int) -> int:
-    """The pixels on a side that a stride leaves."""
-    return -(-resolution // stride)  # both paddings give ceil(n / stride) for odd kernels
 
 
 def _row(name: str, resolution: int, convs: list[_Conv], extra_params: int = 0, extra_madds: int = 0) -> Count:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mnas.space._architecture import Architecture, Layer
-from mnas.space._counts import strided
+from mnas.space._feature_maps import FeatureMap, feature_maps, tapped_layer
+from mnas.space._heads import DetectionHead
+from mnas.space._strided import strided
 
 
 def peak_activation_bytes(architecture: Architecture, value_bytes: int = 4) -> int:
@@ -34,6 +36,9 @@ def _alive(architecture: Architecture) -> Iterator[int]:
     resolution = strided(architecture.resolution, stem.stride)
     values = stem.filters * resolution**2
     yield architecture.input_channels * architecture.resolution**2 + values
+    if isinstance(head, DetectionHead):
+        yield from _alive_in_detector(architecture, head)
+        return
     for layer in architecture.layers:
         out = strided(resolution, layer.stride)
         yield from _alive_in_layer(layer, resolution**2, out**2)
@@ -42,6 +47,47 @@ def _alive(architecture: Architecture) -> Iterator[int]:
     yield values + features
     yield features + head.filters  # the global mean
     yield head.filters + head.classes
+
+
+def _alive_in_detector(architecture: Architecture, head: DetectionHead) -> Iterator[int]:
+    """Behind the stem. What is predicted on a map stays until all of it is put together at the end."""
+    maps, tap = feature_maps(architecture), tapped_layer(architecture)
+    resolution, kept = strided(architecture.resolution, architecture.stem.stride), 0
+    for index, layer in enumerate(architecture.layers):
+        out = strided(resolution, layer.stride)
+        if index == tap:
+            waiting = layer.in_filters * resolution**2 if layer.op == "mbconv" and layer.skip != "none" else 0
+            yield from (waiting + alive for alive in _alive_in_predictors(maps[0], head))
+            kept = _predicted(maps[0], head)
+        yield from (kept + alive for alive in _alive_in_layer(layer, resolution**2, out**2))
+        resolution = out
+    yield kept + (architecture.layers[-1].filters + head.filters) * resolution**2
+    for before, found in zip([None, *maps[1:]], maps[1:], strict=False):
+        if before is not None:
+            yield from (kept + alive for alive in _alive_in_extra(before, found))
+        yield from (kept + alive for alive in _alive_in_predictors(found, head))
+        kept += _predicted(found, head)
+    yield 2 * kept
+
+
+def _predicted(found: FeatureMap, head: DetectionHead) -> int:
+    return found.boxes * found.resolution**2 * head.values
+
+
+def _alive_in_predictors(found: FeatureMap, head: DetectionHead) -> Iterator[int]:
+    """The map stays, since what comes next reads it too; the boxes are there before the classes."""
+    places = found.boxes * found.resolution**2
+    values = found.filters * found.resolution**2
+    yield 2 * values + 4 * places
+    yield 2 * values + head.values * places
+
+
+def _alive_in_extra(before: FeatureMap, found: FeatureMap) -> Iterator[int]:
+    half = found.filters // 2
+    given, narrow = before.filters * before.resolution**2, half * before.resolution**2
+    yield given + narrow
+    yield narrow + half * found.resolution**2
+    yield (half + found.filters) * found.resolution**2
 
 
 def _alive_in_layer(layer: Layer, pixels: int, out_pixels: int) -> Iterator[int]:

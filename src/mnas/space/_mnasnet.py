@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from mnas.errors import SettingsError
-from mnas.space._architecture import Head, Stem
+from mnas.space._architecture import Stem
 from mnas.space._block_space import BlockChoices, BlockSpace
+from mnas.space._heads import DetectionHead, Head
 
 # MobileNetV2's skeleton (Sandler et al. 2018, Table 2): filters, layers, stride of the first layer.
 FILTERS = (16, 24, 32, 64, 96, 160, 320)
@@ -23,6 +24,7 @@ def mnasnet_space(
     head_filters: int = 1280,
     classes: int = 1000,
     input_channels: int = 3,
+    detector: bool = False,
 ) -> BlockSpace:
     """The paper's factorized hierarchical space: 432 options for each of seven blocks.
 
@@ -30,13 +32,15 @@ def mnasnet_space(
     0.25; no skip, identity or pooling; 0.75, 1 or 1.25 times MobileNetV2's filters; one layer less, as
     many, or one more, but never fewer than one. MnasNet-A1 and -B1 are members.
 
-    Small images want fewer strides: a smaller `stem_stride` and ones in `strides`.
+    Small images want fewer strides: a smaller `stem_stride` and ones in `strides`. With `detector` the networks find
+    objects: the blocks are the backbone of SSDLite, and `classes` are those of the objects.
     """
     blocks = (
         BlockChoices(filters, layers, stride)
         for filters, layers, stride in zip(FILTERS, LAYERS, _seven(strides), strict=True)
     )
-    stem, head = Stem(stride=stem_stride), Head(head_filters, classes)
+    stem = Stem(stride=stem_stride)
+    head = DetectionHead(head_filters, classes, width) if detector else Head(head_filters, classes)
     return BlockSpace("mnasnet", tuple(blocks), width, stem, head, resolution, input_channels)
 
 

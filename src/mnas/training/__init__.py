@@ -16,20 +16,27 @@ from mnas.training._torchrun import rank, started_by_torchrun
 
 if TYPE_CHECKING:
     from mnas.training._checkpoints import Checkpoints
+    from mnas.training._detection import Detection, activation_of, detect, results_of
     from mnas.training._evaluate import evaluate
     from mnas.training._progress import Progress
     from mnas.training._rmsprop_tf import RMSpropTF
+    from mnas.training._task import Classification, Task
     from mnas.training._tensorboard import TensorBoard
     from mnas.training._train import TrainingResult, train
 
 __all__ = [
     "Checkpoints",
+    "Classification",
+    "Detection",
     "Hardware",
     "Progress",
     "RMSpropTF",
     "Recipe",
+    "Task",
     "TensorBoard",
     "TrainingResult",
+    "activation_of",
+    "detect",
     "evaluate",
     "learning_rate",
     "load_recipe",
@@ -37,16 +44,23 @@ __all__ = [
     "rank",
     "recipe_names",
     "recipe_text",
+    "results_of",
     "started_by_torchrun",
     "train",
 ]
 
 _HEAVY = {
     "Checkpoints": "_checkpoints",
+    "Classification": "_task",
+    "Detection": "_detection",
     "Progress": "_progress",
     "RMSpropTF": "_rmsprop_tf",
+    "Task": "_task",
     "TensorBoard": "_tensorboard",
     "TrainingResult": "_train",
+    "activation_of": "_detection",
+    "detect": "_detection",
+    "results_of": "_detection",
     "evaluate": "_evaluate",
     "train": "_train",
 }

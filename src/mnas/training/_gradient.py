@@ -13,12 +13,11 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from mnas.errors import SettingsError
-from mnas.training._augment import Augmentation
 from mnas.training._flat_parameters import FlatParameters
 from mnas.training._hardware import Hardware
-from mnas.training._loss import Loss
 from mnas.training._processes import Processes
 from mnas.training._recipe import Recipe
+from mnas.training._task import Changes, LossFunction
 
 _TINY = 1e-6
 
@@ -46,8 +45,8 @@ class Gradient:
         model: nn.Module,
         flat: FlatParameters,
         teacher: nn.Module | None,
-        augmentation: Augmentation,
-        loss: Loss,
+        changes: Changes,
+        loss: LossFunction,
         recipe: Recipe,
         hardware: Hardware,
         processes: Processes,
@@ -59,7 +58,7 @@ class Gradient:
         self.images = min(at_once, images)
         if self.pieces_of_all > 1 and images < recipe.batch:
             raise SettingsError(f"batch should be at most the {images} training images, got {recipe.batch}")
-        self._flat, self._augmentation, self._loss = flat, augmentation, loss
+        self._flat, self._changes, self._loss = flat, changes, loss
         self._recipe, self._processes, self._device = recipe, processes, device
         self._forward = _compiled(model, recipe) if hardware.compile else model
         self._teacher = teacher
@@ -97,13 +96,13 @@ class Gradient:
 
     def _chances(self, generator: torch.Generator) -> Any:
         """Of this process's next piece. Those of the others are drawn too, so that all generators agree."""
-        each = [self._augmentation.draw(self.images, generator) for _ in range(self._processes.count)]
+        each = [self._changes.draw(self.images, generator) for _ in range(self._processes.count)]
         return each[self._processes.rank]
 
     def _piece(self, pixels: Tensor, labels: Tensor, chances: Any) -> list[Tensor]:
         """Gradient, statistics afterwards, and loss of one piece."""
         pixels, labels = (each.to(self._device, non_blocking=True) for each in (pixels, labels))
-        images, targets = self._augmentation.apply(pixels, labels, chances)
+        images, targets = self._changes.apply(pixels, labels, chances)
         with self._mixed_precision():
             logits = self._forward(images)
             taught = self._taught(images)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from mnas.datasets import Dataset, Part
+from mnas.datasets import Part
 from mnas.training._hardware import Hardware
 from mnas.training._recipe import Recipe
 
@@ -15,19 +15,19 @@ from mnas.training._recipe import Recipe
 def identity_of(
     model: nn.Module,
     teacher: nn.Module | None,
-    dataset: Dataset,
+    data: str,
     recipe: Recipe,
     hardware: Hardware,
     processes: int,
     seed: int,
     parts: tuple[Part, Part | None],
 ) -> dict[str, Any]:
-    """Plain values by name, so that a difference can be named: all that the result depends on."""
+    """Plain values by name, so that a difference can be named: all that the result depends on; `data` is the task's."""
     return {
         **{f"recipe.{name}": value for name, value in recipe.to_dict().items()},
         "architecture": str(getattr(model, "architecture", "")) or _shapes(model),
         "teacher": _weights(teacher) if teacher is not None else None,
-        "dataset": _data(dataset, parts[0]),
+        "dataset": data,
         "train_on": parts[0],
         "evaluate_on": parts[1],
         "seed": seed,
@@ -36,12 +36,6 @@ def identity_of(
         "device": hardware.device,
         "precision": hardware.precision,
     }
-
-
-def _data(dataset: Dataset, part: Part) -> str:
-    labels = dataset.split(part).labels
-    digest = hashlib.sha256(labels.contiguous().numpy().tobytes()).hexdigest()[:12]
-    return f"{dataset.name} at {dataset.resolution} px, {len(labels)} images with labels {digest}"
 
 
 def _shapes(model: nn.Module) -> str:

@@ -19,4 +19,4 @@ def make_optimizer(recipe: Recipe, flat: FlatParameters) -> Optimizer:
         return SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     if recipe.optimizer == "adamw":
         return AdamW(groups, lr=0.0, betas=(recipe.momentum, 0.999))
-    return RMSpropTF(groups, lr=0.0, momentum=recipe.momentum)
+    return RMSpropTF(groups, lr=0.0, momentum=recipe.momentum, eps=recipe.epsilon)

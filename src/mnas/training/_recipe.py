@@ -10,6 +10,7 @@ from mnas.errors import SettingsError
 Optimizer = Literal["rmsprop-tf", "sgd", "adamw"]
 Schedule = Literal["stairs", "cosine"]
 ClassWeights = Literal["none", "balanced"]
+DetectionLoss = Literal["softmax", "sigmoid", "focal"]
 
 # These every recipe tells of itself; the others where they are not the default. Stored runs know tasks by this text.
 _ALWAYS_TOLD = (
@@ -56,6 +57,10 @@ class Recipe:
     distillation: float = 0.0  # share of the loss that is the difference from the teacher's answers
     temperature: float = 1.0  # by which both answers are divided first
     resolution: int = 0  # pixels that it is written for; 0: any
+    epsilon: float = 0.001  # rmsprop-tf: inside the root
+    stair: float = 0.97  # stairs: what the learning rate is multiplied by
+    stair_epochs: float = 2.4  # stairs: how often
+    detection_loss: DetectionLoss = "softmax"  # of a detector's classes; softmax and sigmoid look at hard negatives
 
     def __post_init__(self) -> None:
         expected = {
@@ -81,6 +86,10 @@ class Recipe:
             "distillation": (0 <= self.distillation <= 1, "from 0 to 1"),
             "temperature": (self.temperature > 0, "above zero"),
             "resolution": (self.resolution >= 0, "at least 0"),
+            "epsilon": (self.epsilon > 0, "above zero"),
+            "stair": (0 < self.stair <= 1, "above 0 and at most 1"),
+            "stair_epochs": (self.stair_epochs > 0, "above zero"),
+            "detection_loss": (self.detection_loss in get_args(DetectionLoss), "softmax, sigmoid or focal"),
         }
         for name, (holds, words) in expected.items():
             if not holds:

@@ -11,22 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mnas.datasets import Dataset, Part
+from mnas.datasets import Part
 from mnas.errors import TrainingError
-from mnas.training._augment import Augmentation
 from mnas.training._average import NormMomentum, WeightAverage, swap
 from mnas.training._checkpoints import Checkpoints, Snapshot, load_snapshot, save_snapshot
-from mnas.training._evaluate import evaluate
 from mnas.training._flat_parameters import FlatParameters
 from mnas.training._gradient import Gradient
 from mnas.training._hardware import Hardware
 from mnas.training._identity import identity_of
-from mnas.training._loss import Loss
 from mnas.training._optimizers import make_optimizer
 from mnas.training._processes import Processes
 from mnas.training._progress import Pace, Progress
 from mnas.training._recipe import Recipe
 from mnas.training._schedule import learning_rate, peak_learning_rate
+from mnas.training._task import Task
 
 # Times the loss of a guess. A training that got there does not come back within its epochs.
 _DIVERGED = 1000.0
@@ -42,7 +40,8 @@ class Run:
     def __init__(
         self,
         model: nn.Module,
-        dataset: Dataset,
+        task: Task,
+        dataset: Any,
         recipe: Recipe,
         hardware: Hardware,
         processes: Processes,
@@ -51,7 +50,7 @@ class Run:
         parts: tuple[Part, Part | None],
         teacher: nn.Module | None,
     ) -> None:
-        self.model, self.dataset, self.recipe, self.hardware = model, dataset, recipe, hardware
+        self.model, self.task, self.dataset, self.recipe, self.hardware = model, task, dataset, recipe, hardware
         self.processes, self.device, self.seed, self.teacher = processes, device, seed, teacher
         self.images = dataset.split(parts[0])
         self._parts = parts
@@ -82,8 +81,8 @@ class Run:
             self.model,
             self.flat,
             self.teacher,
-            Augmentation(self.recipe, self.dataset, self.images.is_cropped, self.device),
-            Loss(self.recipe, self.images, len(self.dataset.class_names), self.device),
+            self.task.changes(self.recipe, self.dataset, self.images, self.device),
+            self.task.loss(self.recipe, self.dataset, self.images, self.device),
             self.recipe,
             self.hardware,
             self.processes,
@@ -131,10 +130,10 @@ class Run:
             self._save()
 
     def evaluate(self, part: Part) -> float:
-        """The accuracy of the averaged weights."""
+        """How good the averaged weights are."""
         began = time.perf_counter()
         swap(self.flat.vector, self.average.value)
-        accuracy = evaluate(self.model, self.dataset, part, processes=self.processes)
+        accuracy = self.task.evaluate(self.model, self.dataset, part, self.processes)
         swap(self.flat.vector, self.average.value)
         self._pace.evaluating += time.perf_counter() - began
         self.curve.append(accuracy)
@@ -179,11 +178,11 @@ class Run:
             self._new_losses.clear()
 
     def _checked(self, loss: float) -> float:
-        classes = len(self.dataset.class_names)
-        if math.isfinite(loss) and loss < _DIVERGED * math.log(max(classes, 2)):
+        guess = self.task.loss_of_a_guess(self.dataset)
+        if math.isfinite(loss) and loss < _DIVERGED * guess:
             return loss
         raise TrainingError(
-            f"training diverged in {self._where()}: the loss is {loss:.3g} (a guess has {math.log(classes):.3g}); "
+            f"training diverged in {self._where()}: the loss is {loss:.3g} (a guess has {guess:.3g}); "
             f"a peak learning rate of {self._peak:.3g} may be too high for this network{self._last_good()}"
         )
 
@@ -217,10 +216,9 @@ class Run:
 
     @functools.cached_property
     def _identity(self) -> dict[str, Any]:
+        data = self.task.describe(self.dataset, self._parts[0])
         count, seed = self.processes.count, self.seed
-        return identity_of(
-            self.model, self.teacher, self.dataset, self.recipe, self.hardware, count, seed, self._parts
-        )
+        return identity_of(self.model, self.teacher, data, self.recipe, self.hardware, count, seed, self._parts)
 
     def _facts(self) -> dict[str, Any]:
         return {

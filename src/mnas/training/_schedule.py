@@ -6,8 +6,6 @@ import math
 
 from mnas.training._recipe import Recipe
 
-_DECAY = 0.97
-_DECAY_EPOCHS = 2.4
 _SHORT, _SHORTEST = 2000, 96  # steps; see peak_learning_rate
 
 
@@ -34,7 +32,8 @@ def peak_learning_rate(recipe: Recipe, steps: int) -> float:
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
     """The learning rate of a step, counted from 0 over the whole training.
 
-    Linear warm-up, then stairs or a cosine. Stairs: x0.97 every 2.4 epochs from step 0 on, as in the official code.
+    Linear warm-up, then stairs or a cosine. Stairs: x0.97 every 2.4 epochs from step 0 on, as in the official code,
+    unless the recipe has others.
     The paper's 350 epochs come to 145 stairs, that is to 1.2 % of the peak. A training of five epochs with a
     stair every 2.4 would end at 94 % of the peak, with weights that are still noise; so with `schedule_epochs` the
     stairs are squeezed: a stair lasts 2.4 x epochs / `schedule_epochs` epochs, and every length of training ends
@@ -52,4 +51,4 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         done = (epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
         return peak * (1 + math.cos(math.pi * done)) / 2
     written = epoch / recipe.epochs * recipe.schedule_epochs if recipe.schedule_epochs else epoch
-    return float(peak * _DECAY ** int(written / _DECAY_EPOCHS))
+    return float(peak * recipe.stair ** int(written / recipe.stair_epochs))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mnas.datasets import Dataset, Part
+from mnas.datasets import Dataset, DetectionDataset, Part
 from mnas.errors import SettingsError, TrainingError
 from mnas.training._checkpoints import Checkpoints
 from mnas.training._hardware import Hardware
@@ -18,6 +18,7 @@ from mnas.training._processes import Processes
 from mnas.training._progress import Progress
 from mnas.training._recipe import Recipe
 from mnas.training._run import Run
+from mnas.training._task import Classification, Task
 
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
@@ -35,10 +36,11 @@ class TrainingResult:
 
 def train(
     model: nn.Module,
-    dataset: Dataset,
+    dataset: Dataset | DetectionDataset,
     recipe: Recipe,
     *,
     seed: int,
+    task: Task | None = None,
     train_on: Part = "train",
     evaluate_on: Part | None = "validation",
     on_epoch: Callable[[int, float], None] | None = None,
@@ -47,7 +49,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     teacher: nn.Module | None = None,
 ) -> TrainingResult:
-    """Train a module in place and evaluate it after each epoch.
+    """Train a module in place and evaluate it after each epoch; the task is classification if none is given.
 
     The same weights, data and seed give the same result, bit for bit on one machine with one thread, whether or
     not the training was killed and resumed. Torch's global generator is left as it was. `on_epoch` is told the
@@ -68,7 +70,18 @@ def train(
         stack.enter_context(processes)
         stack.enter_context(_own_randomness(seed, device, hardware.deterministic))
         stack.enter_context(_memory_errors())
-        run = Run(model, dataset, recipe, hardware, processes, device, seed, (train_on, evaluate_on), teacher)
+        run = Run(
+            model,
+            task or Classification(),
+            dataset,
+            recipe,
+            hardware,
+            processes,
+            device,
+            seed,
+            (train_on, evaluate_on),
+            teacher,
+        )
         run.checkpoints, run.on_step = checkpoints, on_step
         stack.enter_context(run)
         while run.epoch <= recipe.epochs:

@@ -9,7 +9,7 @@ import numpy as np
 from mnas.devices.runtimes._contract import Array, Precision
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
     from mnas.space import Architecture
 
 SEED, CHECKED = 0, 8  # of the inputs on which outputs are checked, and how many
@@ -42,6 +42,6 @@ def varied_images(architecture: Architecture, count: int) -> Array:
     return np.stack(images).astype(np.float32)
 
 
-def calibration_of(network: Network, precision: Precision) -> list[Array] | None:
+def calibration_of(network: BuiltModel, precision: Precision) -> list[Array] | None:
     """What a conversion in that precision is given: seeded inputs in int8, none in fp32."""
     return calibration_images(network.architecture) if precision == "int8" else None

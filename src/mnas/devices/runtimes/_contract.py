@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 Array = npt.NDArray[np.float32]
 Precision = Literal["fp32", "int8"]
@@ -61,7 +61,7 @@ class Runtime(Protocol):
     tolerance: float  # largest difference from torch's fp32 outputs, by the measure of `Candidate.check`
     converts_apart: bool  # in a process of its own, because its libraries print, write and may crash
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """The network, in evaluation mode, as what `load` reads.
 
         Raises:

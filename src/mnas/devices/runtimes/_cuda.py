@@ -17,7 +17,7 @@ from mnas.devices.runtimes._torch import torch_file
 from mnas.errors import SettingsError
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 _RUNS_BEFORE_CAPTURE = 3  # in which libraries choose their kernels
 
@@ -33,7 +33,7 @@ class TorchCudaRuntime:
     precision: Precision = "fp32"
     tolerance = 1e-4
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """The pickled module."""
         return torch_file(network)
 
@@ -111,7 +111,7 @@ class OnnxRuntimeCudaRuntime:
     precision: Precision = "fp32"
     tolerance = 1e-4
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """An ONNX file's bytes, batch norm folded."""
         return onnx_file(network, "fp32")
 

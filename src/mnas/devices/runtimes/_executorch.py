@@ -8,7 +8,7 @@ from mnas.devices.runtimes._calibration import calibration_of
 from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 
 class ExecuTorchRuntime:
@@ -28,7 +28,7 @@ class ExecuTorchRuntime:
         self.precision = precision
         self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """A .pte file's bytes.
 
         Raises:

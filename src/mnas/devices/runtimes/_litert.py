@@ -11,7 +11,7 @@ from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Se
 from mnas.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
@@ -32,7 +32,7 @@ class LiteRtRuntime:
         self.precision = precision
         self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """A .tflite file's bytes."""
         from mnas.export import litert_model
 

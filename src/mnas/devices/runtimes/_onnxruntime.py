@@ -10,7 +10,7 @@ from mnas.devices.runtimes._calibration import calibration_of
 from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 
 class OnnxRuntime:
@@ -26,7 +26,7 @@ class OnnxRuntime:
         self.precision = precision
         self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """An ONNX file's bytes, batch norm folded."""
         return onnx_file(network, self.precision)
 
@@ -48,7 +48,7 @@ class OnnxRuntime:
         return _OnnxSession(session, images)
 
 
-def onnx_file(network: Network, precision: Precision) -> bytes:
+def onnx_file(network: BuiltModel, precision: Precision) -> bytes:
     """The ONNX file that several runtimes read, batch norm folded.
 
     Raises:

@@ -12,7 +12,7 @@ from mnas.devices.runtimes._onnxruntime import onnx_file
 from mnas.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 _HALF = ("bf16", "f16")
 _BYTES = ("i8", "u8")
@@ -36,7 +36,7 @@ class OpenVinoRuntime:
         self.precision = precision
         self.tolerance = {"fp32": 1e-4, "int8": INT8_TOLERANCE}[precision]
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """An ONNX file's bytes, batch norm folded."""
         return onnx_file(network, self.precision)
 

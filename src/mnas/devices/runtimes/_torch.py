@@ -10,7 +10,7 @@ from mnas.devices.runtimes._contract import Array, Precision, Session
 if TYPE_CHECKING:
     import torch
 
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 
 class TorchRuntime:
@@ -24,7 +24,7 @@ class TorchRuntime:
     precision: Precision = "fp32"
     tolerance = 1e-4
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """The pickled module."""
         return torch_file(network)
 
@@ -43,7 +43,7 @@ class TorchRuntime:
         return _TorchSession(module, torch.from_numpy(images))
 
 
-def torch_file(network: Network) -> bytes:
+def torch_file(network: BuiltModel) -> bytes:
     """The pickled module. Only ever read by a process that this one started."""
     import torch
 

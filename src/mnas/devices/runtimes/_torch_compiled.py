@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mnas.devices.runtimes._contract import Array, Precision, Session
 
 if TYPE_CHECKING:
-    from mnas.models import Network
+    from mnas.models import BuiltModel
 
 
 class TorchCompiledRuntime:
@@ -26,7 +26,7 @@ class TorchCompiledRuntime:
     precision: Precision = "fp32"
     tolerance = 1e-4
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """A .pt2 package's bytes: the weights and compiled code for this machine's processor."""
         import tempfile
         from pathlib import Path

@@ -1,0 +1,96 @@
+"""How detectors, their scores and what they find look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from mnas.cli import _display
+from mnas.detection_scores import DetectionScores
+
+if TYPE_CHECKING:
+    from mnas.model_folder import ModelFolder
+    from mnas.models import Detections
+
+_METRICS = (
+    ("AP", "ap"), ("AP50", "ap50"), ("AP75", "ap75"), ("AP small", "ap_small"), ("AP medium", "ap_medium"),
+    ("AP large", "ap_large"), ("AR 1", "ar_1"), ("AR 10", "ar_10"), ("AR 100", "ar_100"), ("AR small", "ar_small"),
+    ("AR medium", "ar_medium"), ("AR large", "ar_large"),
+)  # fmt: skip
+
+
+def print_detector(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
+    """A trained detector: where it lies and how good it is."""
+    scores = model.detection_scores()
+    if as_json:
+        _display.print_json(
+            {
+                "model": str(model.path),
+                "architecture": str(model.settings().architecture),
+                "curve": [row["accuracy"] for row in model.curve()],
+                "scores": {part: row.to_dict() for part, row in scores.items()},
+            }
+        )
+        return
+    out = _display.out()
+    if was_finished:
+        out.print(f"{model.path} was trained to the end before; nothing was trained now", markup=False)
+    for part, row in scores.items():
+        out.print(_summary(part, row))
+    out.print(f"model: {model.model_file}", markup=False)
+    out.print(f"go on with: mnas detect evaluate {model.path} --split test; mnas export {model.path}", markup=False)
+
+
+def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_json: bool) -> None:
+    """COCO's twelve numbers, and a row per class."""
+    if as_json:
+        _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
+        return
+    out = _display.out()
+    out.print(_summary(part, scores))
+    table = Table("metric", "%")
+    for label, name in _METRICS:
+        table.add_row(label, _percent(getattr(scores, name)))
+    out.print(table, markup=False)
+    table = Table("class", "images", "boxes", "AP %", "AP50 %")
+    for row in scores.classes:
+        table.add_row(row.name, f"{row.images:,}", f"{row.boxes:,}", _percent(row.ap), _percent(row.ap50))
+    out.print(table, markup=False)
+
+
+def print_detections(
+    picture: Path,
+    size: tuple[int, int],
+    found: Detections,
+    class_names: tuple[str, ...],
+    out: Path | None,
+    json: bool,
+) -> None:
+    """A row per box, in pixels of the picture."""
+    width, height = size
+    rows = [
+        {"class": class_names[number], "score": score, "box": [x1 * width, y1 * height, x2 * width, y2 * height]}
+        for (x1, y1, x2, y2), score, number in zip(
+            found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
+        )
+    ]
+    if json:
+        _display.print_json({"picture": str(picture), "drawn": str(out) if out else None, "boxes": rows})
+        return
+    table = Table("class", "score", "left", "top", "right", "bottom")
+    for row in rows:
+        table.add_row(row["class"], f"{row['score']:.3f}", *(f"{side:.0f}" for side in row["box"]))
+    console = _display.out()
+    console.print(table, markup=False)
+    if out is not None:
+        console.print(f"drawn: {out}", markup=False)
+
+
+def _summary(part: str, scores: DetectionScores) -> str:
+    return f"{part}: AP {_percent(scores.ap)} %, AP50 {_percent(scores.ap50)} % on {scores.images:,} images"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,194 @@
+"""One detector, from its architecture to boxes on pictures: what `mnas detect` does.
+
+settings -> folder -> training -> COCO's metrics on validation; then more metrics, and what it finds on a picture
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnas import registry
+from mnas.config import Part
+from mnas.datasets import DetectionDataset
+from mnas.datasets import Part as Split
+from mnas.detection_scores import DetectionScores, detection_scores
+from mnas.errors import SettingsError
+from mnas.model_folder import ModelFolder, TrainingSettings
+from mnas.model_run import Watch, is_first_process, train_into
+from mnas.space import Architecture, DetectionHead
+
+if TYPE_CHECKING:
+    from mnas.models import Detections, Detector, Preprocessing, TrainedModel
+    from mnas.training import Hardware
+
+
+def make_detection_dataset(part: Part, architecture: Architecture) -> DetectionDataset:
+    """The data set at the architecture's resolution, unless the part names one.
+
+    Raises:
+        SettingsError: an unknown name or key, or annotations that are not there or wrong.
+    """
+    made: DetectionDataset = registry.make(
+        "detection", part.name, {"resolution": architecture.resolution} | part.options
+    )
+    return made
+
+
+def detector_for(architecture: Architecture, dataset: DetectionDataset, width: float = 1.0) -> Architecture:
+    """The architecture with a detection head for a data set's classes, at its resolution.
+
+    A classifier's head is replaced by one whose extra layers have `width` times their filters.
+    """
+    head, classes = architecture.head, len(dataset.class_names)
+    if not isinstance(head, DetectionHead):
+        head = DetectionHead(head.filters, classes, width)
+    return architecture.replace(
+        head=replace(head, classes=classes), input_channels=dataset.channels, resolution=dataset.resolution
+    )
+
+
+def train_detector(
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    hardware: Hardware | None = None,
+    watch: Watch | None = None,
+) -> ModelFolder:
+    """Train a detector into a folder and evaluate it on the validation split.
+
+    As `train_model`, with boxes in place of labels: the architecture has a detection head already, its classes are
+    fitted to the data set, and an interrupted training goes on with `resume`.
+
+    Raises:
+        SettingsError: the folder is in use for something else, or a setting is wrong.
+        StorageError: another process trains there, or what was begun there is another training.
+        TrainingError: the training diverged or ran out of memory; the message names the last good checkpoint.
+    """
+    dataset = make_detection_dataset(settings.dataset, settings.architecture)
+    settings = replace(settings, architecture=detector_for(settings.architecture, dataset))
+    model, watch = ModelFolder(folder), watch or Watch()
+    if not is_first_process(hardware):
+        _train(settings, dataset, _detector(settings, watch), model, hardware, watch)
+        return model
+    with model.locked():
+        detector = None if model.is_finished else _detector(settings, watch)
+        model.begin(settings, dataset.class_names, resume)
+        if detector is not None:
+            _train(settings, dataset, detector, model, hardware, watch)
+        if "validation" not in model.detection_scores():
+            watch.phase("evaluating on the validation images")
+            scores, _ = _scored(model.trained(), dataset, "validation")
+            model.add_detection_scores("validation", scores)
+    return model
+
+
+def evaluate_detector(
+    folder: Path, part: Split = "validation", data: Part | None = None
+) -> tuple[DetectionScores, list[dict[str, Any]]]:
+    """COCO's metrics on a split of the detector's data set, or of another one with the same classes, and the results.
+
+    The results are as COCO's servers want them. Scores on its own data set are kept in the folder.
+
+    Raises:
+        SettingsError: no trained detector is there, or the data set's classes are not the detector's.
+    """
+    model = ModelFolder(folder)
+    trained = trained_detector(model)
+    dataset = make_detection_dataset(data or model.settings().dataset, trained.architecture)
+    if tuple(dataset.class_names) != trained.class_names:
+        raise SettingsError(
+            f"{folder} finds {', '.join(trained.class_names)}; data set {dataset.name!r} has "
+            f"{', '.join(dataset.class_names)}: evaluate it on pictures of its own classes, in its order"
+        )
+    scores, results = _scored(trained, dataset, part)
+    if data is None:
+        with model.locked():
+            model.add_detection_scores(part, scores)
+    return scores, results
+
+
+def find_objects(trained: TrainedModel, picture: Any) -> Detections:
+    """What a detector finds on one picture, a PIL image of any size; boxes are shares of its sides.
+
+    Raises:
+        SettingsError: the model is a classifier.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from mnas.models import default_boxes, detections_of
+
+    preprocessing = trained.preprocessing
+    side = (preprocessing.resolution, preprocessing.resolution)
+    resized = picture.convert("L" if preprocessing.channels == 1 else "RGB").resize(side, Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(resized)).reshape(*side, -1).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        outputs = trained.module.eval()(preprocessing.normalize(pixels))
+    activation = "sigmoid" if trained.is_multilabel else "softmax"
+    return detections_of(outputs, default_boxes(trained.architecture), activation=activation)[0]
+
+
+def trained_detector(model: ModelFolder) -> TrainedModel:
+    """The folder's trained detector.
+
+    Raises:
+        SettingsError: it is not trained to the end, or a classifier.
+    """
+    trained = model.trained()
+    if not trained.architecture.is_detector:
+        raise SettingsError(f"{model.path} is a classifier: mnas evaluate and mnas export are for it")
+    return trained
+
+
+def _detector(settings: TrainingSettings, watch: Watch) -> Detector:
+    from mnas.models import build_detector, load_detector_weights
+
+    if settings.weights is None:
+        return build_detector(settings.architecture, seed=settings.seed)
+    watch.phase(f"loading the weights {settings.weights}")
+    return load_detector_weights(settings.weights, settings.architecture, seed=settings.seed)
+
+
+def _train(
+    settings: TrainingSettings,
+    dataset: DetectionDataset,
+    detector: Detector,
+    model: ModelFolder,
+    hardware: Hardware | None,
+    watch: Watch,
+) -> None:
+    from mnas.training import Detection, activation_of
+
+    train_into(
+        model,
+        settings,
+        dataset,
+        detector,
+        is_multilabel=activation_of(settings.recipe) == "sigmoid",
+        preprocessing=_preprocessing(dataset),
+        task=Detection(detector.architecture, settings.recipe),
+        hardware=hardware,
+        watch=watch,
+    )
+
+
+def _preprocessing(dataset: DetectionDataset) -> Preprocessing:
+    from mnas.models import Preprocessing
+
+    mean, std = tuple(dataset.mean), tuple(dataset.std)
+    return Preprocessing(dataset.resolution, dataset.channels, mean, std, 1.0, is_stretched=True)
+
+
+def _scored(
+    trained: TrainedModel, dataset: DetectionDataset, part: Split
+) -> tuple[DetectionScores, list[dict[str, Any]]]:
+    from mnas.training import detect, results_of
+
+    images = dataset.split(part)
+    found = detect(trained.module, dataset, part, "sigmoid" if trained.is_multilabel else "softmax")
+    results = results_of(images, found)
+    return detection_scores(images.truth(), results), results
