@@ -17,7 +17,8 @@ def initialise(network: nn.Module, seed: int | None, classifier: nn.Linear | Non
     """Fill every weight: the same seed gives the same weights, and torch's global generator is left alone.
 
     Convolutions N(0, sqrt(2 / (k x k x outputs))), depthwise ones N(0, sqrt(2 / (k x k))); the classifier
-    U(-1 / sqrt(classes), 1 / sqrt(classes)); a detector's predictors N(0, 0.03); biases zero. Batch norm is as torch made it: scale one, shift zero.
+    U(-1 / sqrt(classes), 1 / sqrt(classes)); a detector's predictors N(0, 0.03); biases zero. Batch norm is as torch
+    made it: scale one, shift zero.
     """
     generator = torch.Generator()
     if seed is None:
