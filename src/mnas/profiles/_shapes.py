@@ -39,7 +39,7 @@ def layer_shapes(architecture: Architecture) -> tuple[LayerShape, ...]:
     """
     if not isinstance(architecture.head, Head):
         raise SettingsError(
-            f"profiles predict classifiers, and the network ends in {architecture.head}: measure detectors on the device"
+            f"profiles predict classifiers, and the network ends in {architecture.head}: measure detectors themselves"
         )
     shapes = [LayerShape(architecture.resolution, architecture.input_channels, architecture.stem)]
     filters = architecture.stem.filters
