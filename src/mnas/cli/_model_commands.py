@@ -95,7 +95,7 @@ def train(
         )
     again = f"mnas train {out / 'training.toml'} --out {out} --resume"
     hardware = hardware_of(on, precision, images_at_once, compile)
-    wasfinished = ModelFolder(out).isfinished
+    wasfinished = ModelFolder(out).is_finished
     model = finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
     if is_first():
         _model_display.print_model(model, wasfinished, json)

@@ -154,7 +154,7 @@ def _torch_outputs(trained: TrainedModel, images: Tensor) -> Array:
     """Logits (n, classes). The module leaves in the mode that it came in."""
     module, was_training = trained.module, trained.module.training
     module.eval()
-    device = module.classifier.weight.device
+    device = next(module.parameters()).device
     try:
         with torch.inference_mode():
             logits = torch.cat([module(part.to(device)).cpu() for part in torch.split(images, _BATCH)])

@@ -109,8 +109,8 @@ def reference_architecture(
     What is left out is as published (224 px and 1000 classes, detectors 320 px and 90; 3 channels), or as in the
     search space `like`: then the network has that space's resolution, classes, input channels, stem stride and
     head, and falls in resolution where that space's blocks do, so that both can be compared on small images.
-    `strides` are those of the seven blocks. Padding and batch norm are mnas' own; weights of others come by `load_timm` and
-    `load_torchvision`, which choose theirs.
+    `strides` are those of the seven blocks. Padding and batch norm are mnas' own; weights of others come by
+    `load_timm` and `load_torchvision`, which choose theirs.
 
     >>> from mnas.space import count_params
     >>> count_params(reference_architecture("mnasnet-a1"))
