@@ -21,8 +21,8 @@ class DetectionProxy:
         task = DetectionProxy(CocoDataset("annotations.json", "images", resolution=160), epochs=10)
         task.estimate(architecture, seed=17).accuracy      # a fraction
 
-    Backbone and head are trained together, from fresh weights. AP at IoU .5 tells networks apart sooner: boxes become tight late. The recipe is
-    that of `ssdlite-small`, shorter.
+    Backbone and head are trained together, from fresh weights. AP at IoU .5 tells networks apart sooner: boxes become
+    tight late. The recipe is that of `ssdlite-small`, shorter.
 
     Raises:
         SettingsError: a setting is out of its range.

@@ -126,7 +126,7 @@ def predict(
 
     trained = trained_detector(ModelFolder(model))
     image = _names.picture(picture)
-    found = find_objects(trained, image).above(least_score)
+    found = find_objects(trained, image, least_score)
     if out is not None:
         from mnas.report import draw_boxes
 
