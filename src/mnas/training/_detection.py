@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from mnas.datasets import BoxedImages, DetectionDataset, Part
 from mnas.detection_scores import coco_results, detection_scores
 from mnas.errors import SettingsError, TrainingError
-from mnas.models import Activation, Detections, default_boxes, detections_of
+from mnas.models import Detections, default_boxes, detections_of
+from mnas.models._detections import Activation
 from mnas.space import Architecture
 from mnas.training._augment import Moves, RandomMoves
 from mnas.training._detection_loss import BoxLoss
