@@ -55,7 +55,7 @@ class DetectionProxy:
             schedule="cosine",
             schedule_epochs=0,
             short_rate=False,
-            norm_warmup=False,
+            norm_warmup=True,
             optimizer="sgd",
             clip=5.0,
         )

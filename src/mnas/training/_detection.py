@@ -59,7 +59,7 @@ class Detection:
         """AP, the mean over IoU .5 to .95, or at .5 alone; each process of several works it out by itself."""
         images = dataset.split(part)
         results = results_of(images, detect(module, dataset, part, self._activation))
-        scores = detection_scores(images.truth(), results)
+        scores = detection_scores(images.truth(), results, resamples=0)
         return (scores.ap if self._metric == "ap" else scores.ap50) or 0.0
 
     def loss_of_a_guess(self, dataset: DetectionDataset) -> float:
