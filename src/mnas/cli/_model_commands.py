@@ -95,10 +95,10 @@ def train(
         )
     again = f"mnas train {out / 'training.toml'} --out {out} --resume"
     hardware = hardware_of(on, precision, images_at_once, compile)
-    wasfinished = ModelFolder(out).isfinished
+    was_finished = ModelFolder(out).is_finished
     model = finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
     if is_first():
-        _model_display.print_model(model, wasfinished, json)
+        _model_display.print_model(model, was_finished, json)
 
 
 @app.command()
