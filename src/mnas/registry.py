@@ -5,8 +5,8 @@ A package adds a controller of its own in its `pyproject.toml`:
     [project.entry-points."mnas.controllers"]
     bandit = "my_package:Bandit"
 
-and `mnas search` finds it under that name. Likewise `mnas.spaces`, `mnas.devices`, `mnas.datasets` and
-`mnas.accuracy`. Nothing is imported before it is used.
+and `mnas search` finds it under that name. Likewise `mnas.spaces`, `mnas.devices`, `mnas.datasets`,
+`mnas.detection_datasets` and `mnas.accuracy`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from mnas.errors import SettingsError, did_you_mean
 
-Kind = Literal["space", "controller", "device", "dataset", "accuracy"]
+Kind = Literal["space", "controller", "device", "dataset", "detection", "accuracy"]
 
 _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "space": {
@@ -59,6 +59,10 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "webdataset": "mnas.datasets:WebDatasetDataset",
         "huggingface": "mnas.datasets:HuggingFaceDataset",
     },
+    "detection": {
+        "coco": "mnas.datasets:CocoDataset",
+        "voc": "mnas.datasets:VocDataset",
+    },
     "accuracy": {
         "proxy": "mnas.accuracy:ProxyTask",
         "simulated": "mnas.accuracy:SimulatedAccuracy",
@@ -73,6 +77,7 @@ _GROUPS: Mapping[Kind, str] = {
     "controller": "mnas.controllers",
     "device": "mnas.devices",
     "dataset": "mnas.datasets",
+    "detection": "mnas.detection_datasets",
     "accuracy": "mnas.accuracy",
 }
 

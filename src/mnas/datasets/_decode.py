@@ -20,6 +20,10 @@ class DecodeError(Exception):
     """An image cannot be read: empty, cut short, not an image or absurdly large."""
 
 
+class WrongSizeError(DecodeError):
+    """A picture is of another size than its annotations say, so that its boxes are elsewhere."""
+
+
 def decode_centre(source: Source, index: int, channels: int, resolution: int, share: float = 1.0) -> torch.Tensor:
     """The central square, `share` of the shorter side wide, as uint8 (channels, resolution, resolution).
 
@@ -45,18 +49,54 @@ def decode_random(
         return _pixels(image, _random_box(*image.size, generator), channels, resolution)
 
 
+def decode_window(
+    source: Source, index: int, channels: int, resolution: int, size: tuple[int, int], window: Box
+) -> torch.Tensor:
+    """A window of an annotated picture, stretched to uint8 (channels, resolution, resolution).
+
+    `size`: width and height that the annotations are of; `window`: as fractions of the picture.
+
+    Raises:
+        WrongSizeError: the picture is of another size.
+        DecodeError: not a readable image.
+    """
+    with _opened(source, index, resolution, size) as image:
+        width, height = image.size
+        left, top, right, bottom = window
+        return _pixels(image, (left * width, top * height, right * width, bottom * height), channels, resolution)
+
+
 @contextmanager
-def _opened(source: Source, index: int, resolution: int) -> Iterator[Image.Image]:
-    """The image, upright as its EXIF orientation says, of files with several images the first."""
+def _opened(
+    source: Source, index: int, resolution: int, size: tuple[int, int] | None = None
+) -> Iterator[Image.Image]:
+    """The image, upright as its EXIF orientation says, of files with several images the first.
+
+    With the `size` that its annotations are of, it is checked and stays as it is stored.
+    """
     try:
         with Image.open(source.open(index)) as image:
+            if size is not None and image.size != size:
+                raise WrongSizeError(_sizes(size, image.size))
             # A JPEG is decoded at a fraction of its size where that leaves pixels enough: several times as quick.
             image.draft(None, (2 * resolution, 2 * resolution))
-            ImageOps.exif_transpose(image, in_place=True)
+            # Boxes in COCO's and VOC's files are of the pixels as they are stored: turning those would leave the
+            # boxes where they were.
+            if size is None:
+                ImageOps.exif_transpose(image, in_place=True)
             yield image
+    except WrongSizeError:
+        raise
     # Pillow's readers raise nearly anything on broken files. A bug of ours would break all, and so be told.
     except Exception as error:
         raise DecodeError(f"{type(error).__name__}: {error}") from error
+
+
+def _sizes(annotated: tuple[int, int], stored: tuple[int, int]) -> str:
+    return (
+        f"its annotations are of {annotated[0]} x {annotated[1]} pixels, the picture as it is stored (not turned by "
+        f"EXIF) has {stored[0]} x {stored[1]}"
+    )
 
 
 def _random_box(width: int, height: int, generator: random.Random) -> Box:

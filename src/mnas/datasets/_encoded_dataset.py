@@ -17,11 +17,8 @@ from mnas.datasets._contract import Images, Part
 from mnas.datasets._decode import DecodeError, decode_centre
 from mnas.datasets._listing import Indices, Listing, Shares
 from mnas.datasets._memory_images import MemoryImages
+from mnas.datasets._options import check_options, imagenet_mean, imagenet_std
 from mnas.datasets._streamed_images import StreamedImages
-from mnas.errors import SettingsError
-
-# ImageNet's, per channel; grey images take their average.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +54,7 @@ class EncodedDataset(abc.ABC):
     loader_workers: int = 0
 
     def __post_init__(self) -> None:
-        expected = {
-            "resolution": (self.resolution >= 1, "at least 1 pixel"),
-            "channels": (self.channels in (1, 3), "1 (grey) or 3 (colour)"),
-            "validation": (self.validation > 0, "a share below 1 or a number of images, above zero"),
-            "test": (self.test > 0, "a share below 1 or a number of images, above zero"),
-            "max_broken": (0 <= self.max_broken <= 1, "a share from 0 to 1"),
-            "max_memory_gb": (self.max_memory_gb >= 0, "at least 0"),
-            "loader_workers": (self.loader_workers >= 0, "at least 0"),
-        }
-        for name, (holds, words) in expected.items():
-            if not holds:
-                raise SettingsError(f"{name} should be {words}, got {getattr(self, name)!r}")
+        check_options(self)
 
     @property
     def name(self) -> str:
@@ -96,12 +82,12 @@ class EncodedDataset(abc.ABC):
     @property
     def mean(self) -> tuple[float, ...]:
         """ImageNet's, so that it is known without reading every image."""
-        return _MEAN if self.channels == 3 else (round(sum(_MEAN) / 3, 6),)
+        return imagenet_mean(self.channels)
 
     @property
     def std(self) -> tuple[float, ...]:
         """ImageNet's."""
-        return _STD if self.channels == 3 else (round(sum(_STD) / 3, 6),)
+        return imagenet_std(self.channels)
 
     def split(self, part: Part) -> Images:
         """The images of one split."""
@@ -139,7 +125,7 @@ def _decoded(dataset: EncodedDataset, listing: Listing, indices: Mapping[Part, I
             pixels[index] = decode_centre(source, index, dataset.channels, dataset.resolution)
         except DecodeError as error:
             is_good[index] = False
-            broken.add(source.name(index), str(error))
+            broken.add(source.name(index), error)
     everyone = MemoryImages(pixels, torch.from_numpy(listing.labels))
     return {part: everyone.chosen(torch.from_numpy(some[is_good[some]])) for part, some in indices.items()}
 

@@ -5,30 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from mnas.datasets._broken_images import BrokenImages
-from mnas.datasets._decode import DecodeError, decode_centre, decode_random
-from mnas.datasets._pass import pass_of
+from mnas.datasets._decode import decode_centre, decode_random
+from mnas.datasets._loader import Loader
 from mnas.datasets._source import Source
-from mnas.errors import TrainingError
 
 EVALUATION_SHARE = 0.875  # of the shorter side: what 224 of 256 pixels are
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """What a loader process hands over: readable images with their places in the batch, and what was broken."""
-
-    size: int
-    places: list[int]
-    pixels: Tensor  # (len(places), channels, resolution, resolution)
-    broken: dict[int, str]  # place -> reason
 
 
 class StreamedImages:
@@ -51,10 +37,7 @@ class StreamedImages:
     ) -> None:
         """`chosen`: which images of the source are this split's; `labels`: theirs."""
         self.labels = labels
-        self._source, self._chosen = source, chosen
-        self._channels, self._resolution = channels, resolution
-        self._broken = broken
-        self._loader_workers = loader_workers
+        self._loader = Loader(_Labelled(source, chosen, labels, channels, resolution), broken, loader_workers)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,89 +54,38 @@ class StreamedImages:
             SettingsError: more images are broken than may be, or all of a training's batch.
             TrainingError: a loader process died.
         """
-        chosen = pass_of(len(self), size, seed, start, step)
-        for some, batch in zip(chosen, self._load(chosen, seed), strict=True):
-            for place, reason in batch.broken.items():
-                self._broken.add(self._source.name(int(self._chosen[some[place]])), reason)
-            if seed is not None and not batch.places:
-                self._broken.refuse_batch()
-            if batch.places:
-                kept = _kept(batch) if seed is None else _filled(batch)
-                places = torch.tensor(batch.places)[kept]
-                yield batch.pixels[kept] if batch.broken else batch.pixels, self.labels[some[places]]
-
-    def _load(self, chosen: Sequence[Tensor], seed: int | None) -> Iterator[_Batch]:
-        loader: DataLoader[Any] = DataLoader(
-            _Decoder(self._source, self._chosen, self._channels, self._resolution, seed),
-            batch_sampler=_Numbers(chosen),
-            num_workers=self._loader_workers,
-            collate_fn=_as_it_is,
-            # Without a generator of its own a DataLoader draws from torch's global one.
-            generator=torch.Generator().manual_seed(seed or 0),
-        )
-        try:
-            yield from loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise TrainingError(
-                f"a process that loads images died, most likely for want of memory: {error}; "
-                "take fewer loader_workers or smaller batches"
-            ) from error
+        return self._loader.batches(size, seed, start, step)
 
 
-def _kept(batch: _Batch) -> Tensor:
-    return torch.arange(len(batch.places))
+@dataclass(frozen=True)
+class _Labelled:
+    """Images and their labels, as the loader takes them."""
 
+    source: Source
+    chosen: Tensor
+    labels: Tensor
+    channels: int
+    resolution: int
 
-def _filled(batch: _Batch) -> Tensor:
-    """Every readable image once, and again from the first one for each that is broken."""
-    return torch.arange(batch.size) % len(batch.places)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.resolution, self.resolution
 
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
-
-
-class _Numbers:
-    """The images of each batch as lists, made one by one."""
-
-    def __init__(self, chosen: Sequence[Tensor]) -> None:
-        self._chosen = chosen
+    @property
+    def unread(self) -> Tensor:
+        return torch.zeros_like(self.labels[0])
 
     def __len__(self) -> int:
-        return len(self._chosen)
+        return len(self.chosen)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return (some.tolist() for some in self._chosen)
+    def name(self, index: int) -> str:
+        return self.source.name(int(self.chosen[index]))
 
+    def decode(self, index: int, generator: random.Random | None) -> tuple[Tensor, Tensor]:
+        number, label = int(self.chosen[index]), self.labels[index]
+        if generator is None:
+            return decode_centre(self.source, number, self.channels, self.resolution, EVALUATION_SHARE), label
+        return decode_random(self.source, number, self.channels, self.resolution, generator), label
 
-class _Decoder(TorchDataset[Any]):
-    """Decodes in the loader processes, a batch at a time: it comes back as one tensor."""
-
-    def __init__(self, source: Source, chosen: Tensor, channels: int, resolution: int, seed: int | None) -> None:
-        self._source, self._chosen = source, chosen
-        self._channels, self._resolution = channels, resolution
-        self._seed = seed
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitems__(self, indices: list[int]) -> _Batch:
-        places: list[int] = []
-        broken: dict[int, str] = {}
-        pixels = torch.empty((len(indices), self._channels, self._resolution, self._resolution), dtype=torch.uint8)
-        for place, index in enumerate(indices):
-            try:
-                pixels[len(places)] = self._decode(index)
-                places.append(place)
-            except DecodeError as error:
-                broken[place] = str(error)
-        return _Batch(len(indices), places, pixels[: len(places)], broken)
-
-    def _decode(self, index: int) -> Tensor:
-        number = int(self._chosen[index])
-        if self._seed is None:
-            return decode_centre(self._source, number, self._channels, self._resolution, EVALUATION_SHARE)
-        generator = random.Random(f"{self._seed} {index}")
-        return decode_random(self._source, number, self._channels, self._resolution, generator)
+    def join(self, told: Sequence[Tensor]) -> Tensor:
+        return torch.stack(list(told))
