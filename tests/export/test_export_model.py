@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from mnas.errors import ExportError, SettingsError
 from mnas.export import FORMATS, Tolerance, export_model
-from mnas.export import _export_model as module_under_test
+from mnas.export import _converted_file as module_under_test
 from mnas.export._check import Comparison
 from mnas.models import Preprocessing, TrainedModel, build_model
 from mnas.space import Architecture

@@ -18,7 +18,7 @@ import numpy as np
 
 from mnas.errors import ExportError
 from mnas.export._description import Sides, sides
-from mnas.export._formats import converted, outputs
+from mnas.export._formats import Outputs, converted, outputs
 from mnas.export._onnx import Array
 from mnas.models import TrainedModel, load_model, save_model
 
@@ -28,8 +28,8 @@ _TAIL = 300  # characters of its last words that an error repeats
 
 def converted_apart(
     trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array
-) -> tuple[bytes, Array, Sides]:
-    """The file's bytes in a format, the logits (n, classes) that they give on the images, and its inputs and outputs.
+) -> tuple[bytes, list[Outputs], Sides]:
+    """The file's bytes in a format, what they give on each image, and its inputs and outputs.
 
     Raises:
         ExportError: it cannot be converted or run, its process died or took longer than half an hour.
@@ -51,7 +51,9 @@ def converted_apart(
             words = done.stderr.strip()[-_TAIL:]
             raise ExportError(f"the process that converts to {name} ended with {done.returncode}: {words}")
         found: Sides = json.loads((folder / "sides.json").read_text(encoding="utf-8"))
-        return (folder / "model").read_bytes(), np.load(folder / "outputs.npy"), found
+        with np.load(folder / "outputs.npz") as arrays:
+            given = list(zip(*(arrays[name] for name in arrays), strict=True))
+        return (folder / "model").read_bytes(), given, found
 
 
 def main(folder: Path, name: str) -> None:
@@ -59,11 +61,11 @@ def main(folder: Path, name: str) -> None:
     trained, images = load_model(folder / "model.safetensors"), np.load(folder / "images.npy")
     path = folder / "calibration.npy"
     try:
-        data = converted(trained, name, list(np.load(path)) if path.exists() else None, dynamic_batch=False)
+        data = converted(trained, name, list(np.load(path)) if path.exists() else None)
     except ExportError as error:
         (folder / "failed.json").write_text(json.dumps(str(error)), encoding="utf-8")
         return
-    np.save(folder / "outputs.npy", outputs(name, data, images))
+    np.savez(folder / "outputs.npz", *map(np.stack, zip(*outputs(name, data, images), strict=True)))
     (folder / "sides.json").write_text(json.dumps(sides(name, data)), encoding="utf-8")
     (folder / "model").write_bytes(data)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mnas.models import Detector, default_boxes
+from mnas.models import BuiltModel, Detector, default_boxes
 from mnas.space import Architecture
 
 # What `decode_boxes` does, as few operations on constants: mobile runtimes have a kernel for each of them.
@@ -36,10 +36,10 @@ class Decoding:
 
 
 class DecodedDetector(nn.Module):
-    """Wraps a detector: normalized images -> boxes and scores, whatever is left to do is non-maximum suppression.
+    """Wraps a detector: normalized images -> "boxes" and "scores"; what is left to do is non-maximum suppression.
 
-    Boxes (batch, default boxes, 4) are x1, y1, x2, y2 as shares of the image, within it. Scores (batch, default boxes,
-    classes) are by a softmax over background and the classes, or `is_multilabel`: a sigmoid of each class.
+    Boxes (batch, default boxes, 4) are x1, y1, x2, y2 as fractions of the image, clipped to it. Scores (batch,
+    default boxes, classes) are by a softmax over background and classes or, `is_multilabel`, a sigmoid of each.
     """
 
     def __init__(self, detector: Detector, is_multilabel: bool) -> None:
@@ -51,11 +51,14 @@ class DecodedDetector(nn.Module):
             self.register_buffer(name, value, persistent=False)
         self.train(detector.training)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes and scores."""
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Boxes and scores, by name: LiteRT files keep the names."""
         encodings, logits = self.detector.predictions(images)
         middles = encodings[:, :, :2] * self.steps + self.middles
         halves = torch.exp(torch.clamp(encodings[:, :, 2:] / SIZE_WEIGHT, max=MOST_GROWTH)) * self.halves
         boxes = torch.cat([middles - halves, middles + halves], 2).clamp(0, 1)
         scores = logits[:, :, 1:].sigmoid() if self.is_multilabel else logits.softmax(2)[:, :, 1:]
-        return boxes, scores
+        return {"boxes": boxes, "scores": scores}
+
+
+Convertible = BuiltModel | DecodedDetector  # through torch's export

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mnas._quantization import Quantization
+from mnas.export._formats import litert_outputs
 from mnas.models import TrainedModel
 
 VERSION = 1
 Sides = dict[str, list[dict[str, Any]]]  # "inputs" and "outputs": name, shape, type, quantization of each
 _SCALAR_TYPES = {1: "int8", 6: "float32"}  # ExecuTorch's numbers of them
+
+
+def description_path(file: Path) -> Path:
+    """Where a file's description lies: beside it."""
+    return file.with_name(f"{file.name}.json")
 
 
 def description(trained: TrainedModel, facts: Mapping[str, Any], sides: Sides) -> bytes:
@@ -65,7 +72,7 @@ def _of_litert(data: bytes) -> Sides:
 
     return {
         "inputs": tensors(interpreter.get_input_details()),
-        "outputs": tensors(interpreter.get_output_details()),
+        "outputs": tensors(litert_outputs(interpreter)),
     }
 
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mnas._whole_file import write_whole
-from mnas.errors import ExportError, SettingsError, StorageError
-from mnas.export._apart import converted_apart
+from mnas.errors import SettingsError
 from mnas.export._check import Comparison, Tolerance
-from mnas.export._description import Sides, description, sides
-from mnas.export._formats import FORMATS, Format, check_formats, converted, outputs, versions
-from mnas.export._onnx import OPSET, Array
+from mnas.export._converted_file import CHECKED, ConvertedFile, path_in, torch_outputs
+from mnas.export._description import description_path
+from mnas.export._formats import Format, check_formats
+from mnas.export._onnx import Array
 from mnas.models import TrainedModel
-
-_BATCH = 64  # images that torch is given at once
-_CHECKED = 8  # images at least: fewer tell nothing
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Exported:
     @property
     def description(self) -> Path:
         """The JSON file beside it: preprocessing, class names, what goes in and comes out."""
-        return _description_path(self.path)
+        return description_path(self.path)
 
 
 def export_model(
@@ -80,85 +73,41 @@ def export_model(
         StorageError: a file could not be written, as where the disk is full.
     """
     check_formats(formats)
-    if not folder.is_dir():
-        raise SettingsError(f"cannot export into {folder}: there is no such folder")
+    if trained.architecture.is_detector:
+        raise SettingsError("export_model is for classifiers: a detector is exported with export_detector")
+    paths = {(name, is_int8): path_in(folder, name, "-int8" if is_int8 else "")
+             for name in formats for is_int8 in ((False, True) if int8 else (False,))}  # fmt: skip
     pixels, labels = _checked(trained, check)
-    images = trained.preprocessing.normalize(pixels)
+    images, allowed = trained.preprocessing.normalize(pixels), tolerance or Tolerance()
     sample = _calibration(trained, calibration) if int8 else None
-    expected = _torch_outputs(trained, images)
+    expected = torch_outputs(trained, images).numpy()
     exported = []
-    for name in formats:
-        for inputs in (None, sample) if int8 else (None,):
-            began = time.monotonic()
-            path = folder / f"model{'-int8' if inputs else ''}{FORMATS[name].suffix}"
-            data, found, tensors = _converted(trained, name, inputs, images.numpy(), dynamic_batch)
-            comparison = Comparison.of(found, expected, labels.numpy())
-            _accept(comparison, path, inputs is not None, tolerance or Tolerance())
-            row = _exported(name, path, data, comparison, len(images), tolerance or Tolerance(), began)
-            _write(row, data, trained, tensors)
-            exported.append(row)
+    for (name, is_int8), path in paths.items():
+        inputs = sample if is_int8 else None
+        file = ConvertedFile.of(trained, name, path, images.numpy(), inputs, dynamic_batch=dynamic_batch)
+        found = Comparison.of(file.output(), expected, labels.numpy())
+        with file.accepted():
+            found.check(is_int8, allowed)
+        exported.append(_exported(file, found, allowed))
+        file.write(trained)
     return exported
 
 
-def _converted(
-    trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array, dynamic_batch: bool
-) -> tuple[bytes, Array, Sides]:
-    if name != "onnx":
-        return converted_apart(trained, name, calibration, images)
-    data = converted(trained, name, calibration, dynamic_batch)
-    return data, outputs(name, data, images), sides(name, data)
-
-
-def _accept(comparison: Comparison, path: Path, is_int8: bool, tolerance: Tolerance) -> None:
-    try:
-        comparison.check(is_int8, tolerance)
-    except ExportError as error:
-        for old in (path, _description_path(path)):
-            old.unlink(missing_ok=True)  # one from before would be taken for this one
-        raise ExportError(f"{path.name} was not written: {error}") from error
-
-
-def _write(row: Exported, data: bytes, trained: TrainedModel, tensors: Sides) -> None:
-    """The file and its description: both, or none where there is no room for the description."""
-    facts = {"file": row.path.name, "sha256": row.sha256, "format": row.format, "precision": row.precision,
-             "versions": dict(row.versions)}  # fmt: skip
-    write_whole(row.path, data)
-    try:
-        write_whole(row.description, description(trained, facts, tensors))
-    except StorageError:
-        row.path.unlink()  # beside a description from before it would be taken for what that says
-        raise
-
-
-def _description_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.json")
-
-
-def _exported(
-    name: Format, path: Path, data: bytes, found: Comparison, images: int, tolerance: Tolerance, began: float
-) -> Exported:
+def _exported(file: ConvertedFile, found: Comparison, tolerance: Tolerance) -> Exported:
     return Exported(
-        format=name,
-        precision="int8" if path.stem.endswith("-int8") else "fp32",
-        path=path,
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
-        images=images,
+        **file.record,
         largest_difference=found.largest_difference,
         agreement=found.agreement,
         accuracy=found.accuracy,
         torch_accuracy=found.torch_accuracy,
         tolerance=tolerance,
-        seconds=time.monotonic() - began,
-        opset=OPSET if name == "onnx" else None,
-        versions=versions(name),
     )
 
 
 def _checked(trained: TrainedModel, check: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    if check is None or len(check[0]) < _CHECKED:
+    if check is None or len(check[0]) < CHECKED:
         raise SettingsError(
-            f"an export is checked on at least {_CHECKED} images with labels (check); a few hundred do well"
+            f"an export is checked on at least {CHECKED} images with labels (check); a few hundred do well"
         )
     pixels, labels = check
     expected = (len(pixels), len(trained.class_names)) if trained.is_multilabel else (len(pixels),)
@@ -174,19 +123,3 @@ def _calibration(trained: TrainedModel, calibration: Tensor | None) -> list[Arra
         raise SettingsError("int8 needs images to calibrate on (calibration): about a hundred of the training images")
     images: Array = trained.preprocessing.normalize(calibration).numpy()
     return np.split(images, len(images))
-
-
-def _torch_outputs(trained: TrainedModel, images: Tensor) -> Array:
-    """Logits (n, classes). The module leaves in the mode that it came in."""
-    module, was_training = trained.module, trained.module.training
-    module.eval()
-    device = module.classifier.weight.device
-    try:
-        with torch.inference_mode():
-            logits = torch.cat([module(part.to(device)).cpu() for part in torch.split(images, _BATCH)])
-    finally:
-        module.train(was_training)
-    found: Array = logits.numpy()
-    if not np.isfinite(found).all():
-        raise ExportError("the model's own outputs are not finite: its training diverged. Train it again")
-    return found

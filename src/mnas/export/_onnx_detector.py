@@ -14,33 +14,37 @@ from mnas.errors import SettingsError
 from mnas.export._decoded_detector import MOST_GROWTH, SIZE_WEIGHT, Decoding
 from mnas.export._onnx import onnx_model
 from mnas.models import Detector
-from mnas.models._detections import LEAST_SCORE, MOST, MOST_OVERLAP, MOST_PER_CLASS
+from mnas.models._detections import MOST, MOST_OVERLAP, MOST_PER_CLASS
 
 BOXES, SCORES, CLASSES = "boxes", "scores", "classes"  # the outputs
 
 
 def onnx_detector_model(
-    detector: Detector, *, is_multilabel: bool = False, nms: bool = False, dynamic_batch: bool = False
+    detector: Detector,
+    *,
+    is_multilabel: bool = False,
+    nms_above: float | None = None,
+    dynamic_batch: bool = False,
 ) -> onnx.ModelProto:
     """The graph of `onnx_model` with what comes after: boxes and scores in place of encodings and logits.
 
-    Outputs are "boxes" (batch, default boxes, 4), x1, y1, x2, y2 as fractions of the image, clipped to it, and "scores"
-    (batch, default boxes, classes), by a softmax over background and classes or, `is_multilabel`, a sigmoid of each.
-    With `nms` they are what `detections_of` finds on one image, at most 100 by falling score: "boxes" (found, 4),
-    "scores" (found,) and "classes" (found,), int64.
+    Outputs are "boxes" (batch, default boxes, 4), x1, y1, x2, y2 as fractions of the image, clipped to it, and
+    "scores" (batch, default boxes, classes), by a softmax over background and classes or, `is_multilabel`, a sigmoid
+    of each. With `nms_above` they are what `detections_of` finds on one image that scores more than that, at most
+    100 by falling score: "boxes" (found, 4), "scores" (found,) and "classes" (found,), int64.
 
     Raises:
-        SettingsError: `nms` together with `dynamic_batch`: images have different numbers of detections.
+        SettingsError: `nms_above` together with `dynamic_batch`: images have different numbers of detections.
     """
-    if nms and dynamic_batch:
-        raise SettingsError("non-maximum suppression inside a file is of one image: leave out nms or dynamic_batch")
+    if nms_above is not None and dynamic_batch:
+        raise SettingsError("non-maximum suppression inside a file is of one image: leave out it or dynamic_batch")
     model = onnx_model(detector, dynamic_batch=dynamic_batch)
     tail = _Tail(model.graph, detector, is_multilabel)
-    if nms:
-        tail.decode("all_boxes", "all_scores")
-        tail.suppress("all_boxes", "all_scores")
-    else:
+    if nms_above is None:
         tail.decode(BOXES, SCORES)
+    else:
+        tail.decode("all_boxes", "all_scores")
+        tail.suppress("all_boxes", "all_scores", nms_above)
     return model
 
 
@@ -63,7 +67,7 @@ class _Tail:
         self._output(boxes, TensorProto.FLOAT, [batch, count, 4])
         self._output(scores, TensorProto.FLOAT, [batch, count, self.classes])
 
-    def suppress(self, boxes: str, scores: str) -> None:
+    def suppress(self, boxes: str, scores: str, above: float) -> None:
         """What `detections_of` does next: of each class its best, those that overlap a better one left out.
 
         NonMaxSuppression has a batch of images with the same boxes for all classes. Here its batch is the classes,
@@ -75,7 +79,7 @@ class _Tail:
         self._node("Squeeze", ["one_image"], [boxes, self._integers("batch_axis", 0)])
         self._node("Gather", ["best_boxes"], ["one_image", "rows"], axis=0)  # (classes, 1, candidates, 4)
         self._node("Squeeze", ["nms_boxes"], ["best_boxes", self._integers("image_axis", 1)])
-        limits = [self._constant("overlap", np.float32(MOST_OVERLAP)), self._constant("least", np.float32(LEAST_SCORE))]
+        limits = [self._constant("overlap", np.float32(MOST_OVERLAP)), self._constant("least", np.float32(above))]
         # No more of a class than of all. Gives rows of: class, 0, candidate.
         self._node("NonMaxSuppression", ["kept"], ["nms_boxes", "best", self._integers("most", MOST), *limits])
         self._best_of_all()
