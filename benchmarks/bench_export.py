@@ -9,9 +9,9 @@ converted as `mnas export` does it. timm's model is converted as its users do: `
 random, batch norm's statistics those of a few inputs. Outputs of every file must be torch's.
 
 All files are timed round after round, each in a fresh process, by the clock and the gate of `mnas measure`, in
-turned order every other round. A round counts for a runtime where the gate lets both of its spells pass. The ratio is the
-trimmed geometric mean of the rounds' ratios, with its 95 % t-interval. Eager torch, our module with channels last, stands
-beside for scale.
+turned order every other round. A round counts for a runtime where the gate lets both of its spells pass. The ratio
+is the trimmed geometric mean of the rounds' ratios, with its 95 % t-interval. Eager torch, our module with channels
+last, stands beside for scale.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def timed(files: list[File], devices: dict[str, LocalDevice], rounds: int) -> li
     found = []
     for number in range(rounds):
         turn = files if number % 2 else files[::-1]
-        found.append({file.key: devices[file.runtime].measuring._in_fresh_process(file.candidate)[0] for file in turn})
+        found.append(
+            {file.key: devices[file.runtime].measuring._in_fresh_process(file.candidate)[0] for file in turn}
+        )
     return found
 
 
@@ -177,8 +179,8 @@ def main() -> None:
     for found in rows:
         own = [file for file in files if file.runtime == found["runtime"] and file.runtime != "torch"]
         found["megabytes"] = {file.side: len(file.candidate.model) / 1e6 for file in own}
-    print("| runtime | mnas, ms | 95 % interval | timm, ms | 95 % interval | ratio | 95 % interval | mnas, MB | timm, MB | "
-          "rounds | refused |\n" + "|---" * 11 + "|")  # fmt: skip
+    columns = "runtime | mnas, ms | 95 % interval | timm, ms | 95 % interval | ratio | 95 % interval"
+    print(f"| {columns} | mnas, MB | timm, MB | rounds | refused |\n{'|---' * 11}|")
     print("\n".join(map(printed, rows)))
     print(json.dumps({"benchmark": "export", "device": devices["torch"].info().fingerprint, "rows": cast(Any, rows)}))
 

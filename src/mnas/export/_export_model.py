@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from mnas._whole_file import write_whole
-from mnas.errors import ExportError, SettingsError
+from mnas.errors import ExportError, SettingsError, StorageError
 from mnas.export._apart import converted_apart
 from mnas.export._check import Comparison, Tolerance
+from mnas.export._description import Sides, description, sides
 from mnas.export._formats import FORMATS, Format, check_formats, converted, outputs, versions
 from mnas.export._onnx import OPSET, Array
 from mnas.models import TrainedModel
@@ -44,6 +45,11 @@ class Exported:
     opset: int | None  # of ONNX
     versions: Mapping[str, str]  # of the libraries that made and ran it
 
+    @property
+    def description(self) -> Path:
+        """The JSON file beside it: preprocessing, class names, what goes in and comes out."""
+        return _description_path(self.path)
+
 
 def export_model(
     trained: TrainedModel,
@@ -58,13 +64,15 @@ def export_model(
 ) -> list[Exported]:
     """Write model.onnx, model.tflite and model.pte, as asked for; with `int8`, model-int8.* beside each.
 
+    Beside each file lies one with .json after its name, which says what a user has to know (`Exported.description`).
+
     `check` is images, uint8 pixels (n, channels, resolution, resolution), with their labels: int64 classes (n,) or
     uint8 (n, classes). Each file is run on them and written only if it agrees with torch within the tolerance;
     otherwise it is not there afterwards, and those before it are. `calibration` is uint8 pixels too, on which int8
     looks at the network's tensors: about a hundred of the training images. The first exception ends it.
 
     Inputs of the files are normalized images of batch 1 (ONNX: any batch, with `dynamic_batch`). What
-    `Preprocessing` says is left to who runs them; ONNX files state it in their metadata.
+    `Preprocessing` says is left to who runs them.
 
     Raises:
         SettingsError: an unknown format, a missing extra or folder, images that do not fit.
@@ -83,29 +91,47 @@ def export_model(
         for inputs in (None, sample) if int8 else (None,):
             began = time.monotonic()
             path = folder / f"model{'-int8' if inputs else ''}{FORMATS[name].suffix}"
-            data, found = _converted(trained, name, inputs, images.numpy(), dynamic_batch)
+            data, found, tensors = _converted(trained, name, inputs, images.numpy(), dynamic_batch)
             comparison = Comparison.of(found, expected, labels.numpy())
             _accept(comparison, path, inputs is not None, tolerance or Tolerance())
-            write_whole(path, data)
-            exported.append(_exported(name, path, data, comparison, len(images), tolerance or Tolerance(), began))
+            row = _exported(name, path, data, comparison, len(images), tolerance or Tolerance(), began)
+            _write(row, data, trained, tensors)
+            exported.append(row)
     return exported
 
 
 def _converted(
     trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array, dynamic_batch: bool
-) -> tuple[bytes, Array]:
+) -> tuple[bytes, Array, Sides]:
     if name != "onnx":
         return converted_apart(trained, name, calibration, images)
     data = converted(trained, name, calibration, dynamic_batch)
-    return data, outputs(name, data, images)
+    return data, outputs(name, data, images), sides(name, data)
 
 
 def _accept(comparison: Comparison, path: Path, is_int8: bool, tolerance: Tolerance) -> None:
     try:
         comparison.check(is_int8, tolerance)
     except ExportError as error:
-        path.unlink(missing_ok=True)  # one from before would be taken for this one
+        for old in (path, _description_path(path)):
+            old.unlink(missing_ok=True)  # one from before would be taken for this one
         raise ExportError(f"{path.name} was not written: {error}") from error
+
+
+def _write(row: Exported, data: bytes, trained: TrainedModel, tensors: Sides) -> None:
+    """The file and its description: both, or none where there is no room for the description."""
+    facts = {"file": row.path.name, "sha256": row.sha256, "format": row.format, "precision": row.precision,
+             "versions": dict(row.versions)}  # fmt: skip
+    write_whole(row.path, data)
+    try:
+        write_whole(row.description, description(trained, facts, tensors))
+    except StorageError:
+        row.path.unlink()  # beside a description from before it would be taken for what that says
+        raise
+
+
+def _description_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _exported(

@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
+from mnas._quantization import Quantization
 from mnas.errors import did_you_mean, needs_extra
 from mnas.export._onnx import Array
 from mnas.models import TrainedModel
@@ -117,26 +118,14 @@ def _run_litert(data: bytes, images: Sequence[Array]) -> list[Array]:
     interpreter = Interpreter(model_content=data)
     interpreter.allocate_tensors()
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    takes, gives = Quantization.of_litert(source), Quantization.of_litert(target)
     found = []
     for image in images:
-        interpreter.set_tensor(source["index"], _encoded(image, source))
+        interpreter.set_tensor(source["index"], takes.encode(image) if takes else image)
         interpreter.invoke()
-        found.append(_decoded(interpreter.get_tensor(target["index"]), target))
+        values = interpreter.get_tensor(target["index"])
+        found.append(gives.decode(values) if gives else np.array(values))
     return found
-
-
-def _encoded(values: Array, tensor: dict[str, Any]) -> np.ndarray[Any, Any]:
-    if tensor["dtype"] is np.float32:
-        return values
-    scale, zero = tensor["quantization"]
-    return np.asarray(np.clip(np.round(values / scale) + zero, -128, 127), np.int8)
-
-
-def _decoded(values: np.ndarray[Any, Any], tensor: dict[str, Any]) -> Array:
-    if tensor["dtype"] is np.float32:
-        return np.array(values)
-    scale, zero = tensor["quantization"]
-    return np.asarray((values.astype(np.float32) - zero) * scale, np.float32)
 
 
 def _run_executorch(data: bytes, images: Sequence[Array]) -> list[Array]:
