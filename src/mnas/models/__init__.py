@@ -13,6 +13,7 @@ from mnas.models._reference import reference_architecture, reference_names
 
 if TYPE_CHECKING:
     from mnas._torchvision import import_torchvision
+    from mnas.models._detections import Detections, decode_boxes, detections_of, encode_boxes
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
     from mnas.models._preprocessing import Preprocessing
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from mnas.models._weights import load_weights
 
 __all__ = [
+    "Detections",
     "Network",
     "Preprocessing",
     "TrainedModel",
     "build_model",
+    "decode_boxes",
+    "detections_of",
+    "encode_boxes",
     "import_torchvision",
     "load_model",
     "load_timm",
@@ -38,10 +43,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Detections": "mnas.models._detections",
     "Network": "mnas.models._network",
     "Preprocessing": "mnas.models._preprocessing",
     "TrainedModel": "mnas.models._trained_model",
     "build_model": "mnas.models._network",
+    "decode_boxes": "mnas.models._detections",
+    "detections_of": "mnas.models._detections",
+    "encode_boxes": "mnas.models._detections",
     "import_torchvision": "mnas._torchvision",
     "load_model": "mnas.models._model_file",
     "load_timm": "mnas.models._timm",
