@@ -19,7 +19,7 @@ FLOORS = [
     {"pareto"},
     {"surrogates", "profiles"},
     set(LEAVES),
-    {"stopping", "result", "scores"},
+    {"stopping", "result", "scores", "detection_scores"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mnas.export._onnx import OPSET, onnx_model, save_onnx
     from mnas.export._onnx_detector import onnx_detector_model
     from mnas.export._onnx_int8 import onnx_int8_model
+    from mnas.export._write_postprocess import write_postprocess
 
 __all__ = [
     "FORMATS",
@@ -34,6 +35,7 @@ __all__ = [
     "onnx_int8_model",
     "onnx_model",
     "save_onnx",
+    "write_postprocess",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "onnx_int8_model": "mnas.export._onnx_int8",
     "onnx_model": "mnas.export._onnx",
     "save_onnx": "mnas.export._onnx",
+    "write_postprocess": "mnas.export._write_postprocess",
 }
 
 
