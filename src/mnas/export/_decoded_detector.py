@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mnas.models import BuiltModel, Detector, default_boxes
+from mnas.models._detections import WEIGHTS
 from mnas.space import Architecture
 
 # What `decode_boxes` does, as few operations on constants: mobile runtimes have a kernel for each of them.
-_PLACE_WEIGHT, SIZE_WEIGHT = 10.0, 5.0
+_PLACE_WEIGHT, SIZE_WEIGHT = WEIGHTS[0], WEIGHTS[2]
 MOST_GROWTH = math.log(1000 / 16)  # of a side, as its logarithm: torchvision's bound
 
 

@@ -21,8 +21,10 @@ from mnas.errors import SettingsError, TrainingError, did_you_mean
 
 Activation = Literal["softmax", "sigmoid"]
 
-_WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the encodings: x, y, width, height
-_MOST_PER_CLASS = 400
+WEIGHTS = (10.0, 10.0, 5.0, 5.0)  # of the encodings: x, y, width, height
+LEAST_SCORE = 1e-8  # for evaluation
+MOST_OVERLAP = 0.6
+MOST_PER_CLASS, MOST = 400, 100
 _FIRST, _MORE = 4, 4  # candidates looked at first, times the detections asked for; and how many times as many next
 
 
@@ -43,9 +45,9 @@ def detections_of(
     default_boxes: Tensor,
     *,
     activation: Activation = "softmax",
-    score: float = 1e-8,
-    iou: float = 0.6,
-    most: int = 100,
+    score: float = LEAST_SCORE,
+    iou: float = MOST_OVERLAP,
+    most: int = MOST,
 ) -> list[Detections]:
     """What a detector's outputs say of each image of a batch.
 
@@ -70,9 +72,14 @@ def detections_of(
     outputs = outputs.detach().float()
     if not outputs.isfinite().all():
         raise TrainingError("the detector's outputs are not finite: its training diverged")
-    boxes = decode_boxes(outputs[..., :4], default_boxes).clamp(0, 1)
-    scores = _scores(outputs[..., 4:], activation)
+    boxes, scores = boxes_and_scores(outputs, default_boxes, activation)
     return [_of_image(*image, score, iou, most) for image in zip(boxes, scores, strict=True)]
+
+
+def boxes_and_scores(outputs: Tensor, default_boxes: Tensor, activation: Activation) -> tuple[Tensor, Tensor]:
+    """Boxes (batch, boxes, 4), clipped to the image, and scores (batch, boxes, classes) of all default boxes."""
+    boxes = decode_boxes(outputs[..., :4], default_boxes).clamp(0, 1)
+    return boxes, _scores(outputs[..., 4:], activation)
 
 
 def decode_boxes(encodings: Tensor, default_boxes: Tensor) -> Tensor:
@@ -104,7 +111,7 @@ def _coder() -> Any:
     import_torchvision()
     from torchvision.models.detection._utils import BoxCoder
 
-    return BoxCoder(_WEIGHTS)
+    return BoxCoder(WEIGHTS)
 
 
 def _check(outputs: Tensor, default_boxes: Tensor, activation: str, score: float, iou: float, most: int) -> None:
@@ -149,7 +156,7 @@ def _best(scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     order = classes.argsort(stable=True)
     ordered = classes[order]
     rank = torch.arange(len(order), device=order.device) - torch.searchsorted(ordered, ordered)
-    within = order[rank < _MOST_PER_CLASS].sort().values
+    within = order[rank < MOST_PER_CLASS].sort().values
     return found[within], rows[within], classes[within]
 
 
