@@ -26,7 +26,7 @@ import torch
 
 from mnas.devices import LocalDevice
 from mnas.devices.runtimes import OnnxRuntime
-from mnas.models import Network, build_model
+from mnas.models import BuiltModel, build_model
 from mnas.objective import Latency
 from mnas.space import Architecture, mnasnet_space
 
@@ -37,7 +37,7 @@ MODES = {"search (1 process)": 1, "measure (5 processes)": 5}
 class ExporterRuntime(OnnxRuntime):
     """The rival: the same runtime, with the ONNX file by torch's dynamo exporter."""
 
-    def convert(self, network: Network) -> bytes:
+    def convert(self, network: BuiltModel) -> bytes:
         """What `torch.onnx.export` gives."""
         a = network.architecture
         images = torch.zeros(1, a.input_channels, a.resolution, a.resolution)

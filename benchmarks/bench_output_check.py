@@ -106,10 +106,11 @@ def main() -> None:
             width=rng.choice([0.35, 0.5]), resolution=rng.choice([32, 64, 96]), classes=rng.choice([10, 100])
         )
         architecture = space.decode(space.sample(rng))
-        network, images, expected = seeded_network(architecture, args.images)
+        _, images, expected = seeded_network(architecture, args.images)
+        network = build_model(architecture, seed=0).eval()  # the same
         noise = np.random.default_rng(0).standard_normal((1, *images.shape[1:]), dtype=np.float32)
         with torch.no_grad():
-            right = build_model(architecture, seed=0).eval()(torch.from_numpy(noise)).numpy()
+            right = network(torch.from_numpy(noise)).numpy()
         for name, damage in {"none": None, **DAMAGES}.items():
             changed = damaged(network, damage, rng.randrange(10**6))
             if changed is not None:

@@ -152,8 +152,10 @@ def export_detector_model(
     return made
 
 
-def find_objects(trained: TrainedModel, picture: Any) -> Detections:
-    """What a detector finds on one picture, a PIL image of any size; boxes are shares of its sides.
+def find_objects(trained: TrainedModel, picture: Any, score: float = 0.3) -> Detections:
+    """What a detector finds on one picture with at least this score; boxes are shares of the picture's sides.
+
+    The picture is a PIL image of any size.
 
     Raises:
         SettingsError: the model is a classifier.
@@ -171,7 +173,7 @@ def find_objects(trained: TrainedModel, picture: Any) -> Detections:
     with torch.inference_mode():
         outputs = trained.module.eval()(preprocessing.normalize(pixels))
     activation = "sigmoid" if trained.is_multilabel else "softmax"
-    return detections_of(outputs, default_boxes(trained.architecture), activation=activation)[0]
+    return detections_of(outputs, default_boxes(trained.architecture), activation=activation, score=score)[0]
 
 
 def trained_detector(model: ModelFolder) -> TrainedModel:

@@ -110,7 +110,7 @@ def evaluate_model(folder: Path, part: Split = "validation", data: Part | None =
         SettingsError: no trained model is there, or the data set's classes are not the model's.
     """
     model = ModelFolder(folder)
-    trained = model.trained()
+    trained = _classifier(model)
     dataset = _dataset_of(model, trained, data)
     scores = score(trained, dataset.split(part))
     if data is None:
@@ -293,10 +293,20 @@ def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Ne
 
 def _teacher(path: str, dataset: Dataset) -> Network:
     """The trained model whose answers are learnt too, which must be about the same images and classes."""
+    from mnas.models import Network
+
     model = ModelFolder(Path(path).expanduser())
-    trained = model.trained()
+    trained = _classifier(model)
     _check_fits(model, trained, dataset, "let it teach")
+    assert isinstance(trained.module, Network)
     return trained.module
+
+
+def _classifier(model: ModelFolder) -> TrainedModel:
+    trained = model.trained()
+    if trained.architecture.is_detector:
+        raise SettingsError(f"{model.path} is a detector: mnas detect evaluate and mnas detect predict are for it")
+    return trained
 
 
 def _preprocessing(dataset: Dataset) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, ProxyTask, SurrogateAccuracy, is_stoppable
+from mnas.accuracy import AccuracyEstimator, DetectionProxy, ProxyTask, SurrogateAccuracy, is_stoppable
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
@@ -24,7 +24,7 @@ from mnas.training import Recipe
 from mnas.trial import Trial
 
 # Of a data set: where its files lie and how they are read changes no accuracy.
-_NOT_IDENTITY = ("path", "loader_workers")
+_NOT_IDENTITY = ("path", "annotations", "images", "loader_workers")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     controller(make(target_ms or 1.0), ())  # what it refuses is refused before anything is spent
     for name in settings.final.references:
         reference_architecture(name)
-    if isinstance(estimator, ProxyTask):
+    if isinstance(estimator, ProxyTask | DetectionProxy):
         estimator.check(space.decode((0,) * len(space.choices)))
     stopping = _stopping(
         settings, estimator, is_guided=settings.controller.name == "guided" and "controller" not in given
@@ -162,9 +162,11 @@ def _front_device(device: Device) -> Callable[[], Device] | None:
 def _dataset(settings: Settings) -> Any:
     if settings.dataset is None:
         return None
-    known = registry.options("dataset", settings.dataset.name)
+    name = settings.dataset.name
+    kind: registry.Kind = "detection" if name in registry.names("detection") else "dataset"
+    known = registry.options(kind, name)
     defaults = {"resolution": _resolution(settings.space)} if "resolution" in known else {}
-    return registry.make("dataset", settings.dataset.name, defaults | settings.dataset.options)
+    return registry.make(kind, name, defaults | settings.dataset.options)
 
 
 def _resolution(space: Part) -> int:
@@ -234,7 +236,7 @@ def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
     if needs_images and dataset is None:
         raise SettingsError(
             f'accuracy {name!r} trains on images: name them, for example [dataset] name = "digits" '
-            f"(known: {', '.join(registry.names('dataset'))})"
+            f"(known: {', '.join([*registry.names('dataset'), *registry.names('detection')])})"
         )
     estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, dataset=dataset)
     return estimator

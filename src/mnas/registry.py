@@ -65,6 +65,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     },
     "accuracy": {
         "proxy": "mnas.accuracy:ProxyTask",
+        "detection": "mnas.accuracy:DetectionProxy",
         "simulated": "mnas.accuracy:SimulatedAccuracy",
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },

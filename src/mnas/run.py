@@ -257,7 +257,7 @@ def _write_winner(result: SearchResult) -> None:
     if result.best is None:
         return
     from mnas.export import save_onnx
-    from mnas.models import build_model
+    from mnas.models import build
 
     architecture, folder = result.best.architecture, result.folder
     trained = folder / "final" / f"{architecture.id}.onnx"
@@ -272,7 +272,7 @@ def _write_winner(result: SearchResult) -> None:
     if trained.exists():
         shutil.copyfile(trained, folder / "winner.onnx")
     else:
-        save_onnx(build_model(architecture, seed=0), folder / "winner.onnx")
+        save_onnx(build(architecture, seed=0), folder / "winner.onnx")
 
 
 def default_folder(name: str) -> Path:

@@ -16,7 +16,7 @@ from torch import nn
 
 from mnas.errors import SettingsError, StorageError
 from mnas.export import OPSET, onnx_model, save_onnx
-from mnas.models import build_model, reference_architecture
+from mnas.models import build, build_model, reference_architecture
 from mnas.space import Architecture, count_madds, mnasnet_space, weight_bytes
 
 OPS = [
@@ -33,7 +33,7 @@ OPS = [
 @torch.no_grad()
 def randomized(architecture: Architecture) -> nn.Module:
     """The built module in training mode, with random batch norm statistics, scales and shifts, and biases."""
-    module = build_model(architecture, seed=0)
+    module = build(architecture, seed=0)
     generator = torch.Generator().manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -93,6 +93,23 @@ def test_every_op_computes_what_the_module_computes(block, resolution, padding):
 def test_members_of_the_space_compute_what_their_modules_compute(seed, padding, resolution):
     space = mnasnet_space(width=0.35, resolution=resolution, head_filters=64, classes=7, input_channels=1)
     assert_same_outputs(space.decode(space.sample(random.Random(seed))).replace(padding=padding))
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+@pytest.mark.parametrize("block", [op for op in OPS if "_s1_" not in op])
+def test_detectors_compute_what_their_modules_compute(block, padding):
+    """Whatever the tapped layer is."""
+    for resolution in (32, 47):
+        frame = f"input_r{resolution}_c2 stem_k3_s2_c8 {block} ir_k3_e2_c8 ssdlite_c16_n3_w0.1 net_relu6_{padding}"
+        assert_same_outputs(Architecture.parse(frame))
+
+
+def test_a_detector_s_file_takes_any_batch_if_it_should():
+    module = build(Architecture.parse("input_r32_c1 stem_k3_s2_c8 ds_k3_s2_c8 ssdlite_c16_n3_w0.1"), seed=0).eval()
+    images = images_for(module.architecture, batch=3)
+    with torch.no_grad():
+        expected = module(images)
+    assert difference(run(onnx_model(module, dynamic_batch=True), images), expected) < 1e-5
 
 
 def exported_by_torch(module: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
@@ -223,5 +240,5 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 
 
 def test_other_modules_are_refused():
-    with pytest.raises(SettingsError, match="writes a Network that build_model made, got Linear"):
+    with pytest.raises(SettingsError, match="made or a Detector of build_detector, got Linear"):
         onnx_model(nn.Linear(2, 2))

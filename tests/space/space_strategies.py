@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from mnas.space import Activation, Architecture, Block, BlockChoices, BlockSpace, Head, Op, Padding, Skip, Stem
+from mnas.space import Activation, Architecture, Block, BlockChoices, BlockSpace, DetectionHead, Head, Op, Padding, Skip, Stem
 
 ratios = st.one_of(st.integers(1, 9), st.floats(1, 9, allow_nan=False), st.sampled_from([1.5, 2.25]))
 se_ratios = st.one_of(st.sampled_from([0, 0.25, 1, 1e-5]), st.floats(0, 1, allow_nan=False))
@@ -39,6 +39,17 @@ few_blocks = st.builds(
 
 stems = st.builds(Stem, kernel=st.sampled_from([1, 3, 5]), stride=st.integers(1, 4), filters=st.integers(1, 99))
 heads = st.builds(Head, filters=st.integers(1, 2000), classes=st.integers(1, 2000))
+detection_heads = st.builds(
+    DetectionHead, filters=st.integers(1, 2000), classes=st.integers(1, 200), width=st.floats(0.01, 4)
+)
+
+
+@st.composite
+def detectors(draw: Any) -> Architecture:
+    """An architecture that falls in resolution at least once, and a detection head."""
+    falling = Block(draw(st.sampled_from(get_args(Op))), 3, 8, stride=2)
+    return draw(architectures).replace(blocks=(falling, *draw(architectures).blocks), head=draw(detection_heads))
+
 
 architectures = st.builds(
     Architecture,

@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mnas.models import build_model, reference_architecture
+from mnas.models import build, reference_architecture
 from mnas.space import Architecture, mnasnet_space, peak_activation_bytes
 
 FRAME = "input_r{r}_c3 stem_k3_s2_c8 {blocks} head_c32_n10"
@@ -39,7 +39,7 @@ class AliveTensors(TorchDispatchMode):
 
 def torch_peak(architecture: Architecture) -> int:
     """Bytes of the module's own operations run by torch, batch norm left out, sums and scalings in place."""
-    network = build_model(architecture, seed=0).eval()
+    network = build(architecture, seed=0).eval()
     for module in network.modules():
         if hasattr(module, "norm"):
             module.norm = nn.Identity()
@@ -79,6 +79,16 @@ def test_members_of_the_paper_s_space_take_what_torch_takes() -> None:
     space = mnasnet_space(width=0.35, resolution=64)
     for seed in range(6):
         architecture = space.decode(space.sample(random.Random(seed)))
+        assert peak_activation_bytes(architecture) == torch_peak(architecture)
+
+
+@pytest.mark.parametrize("classes", [1, 90])
+@pytest.mark.parametrize("tapped", ["ir_r2_k3_s2_e6_c8", "ds_r2_k3_s2_c8", "cn_k3_s2_c16", "ir_k3_s2_e4_c8_pool"])
+def test_detectors_take_what_torch_takes(tapped: str, classes: int) -> None:
+    """What is predicted on a map waits for the end, and a map until it is predicted on."""
+    for resolution in (32, 63):
+        frame = f"input_r{resolution}_c3 stem_k3_s2_c8 ds_k3_s2_c8 {tapped} ir_k3_e6_c16 ssdlite_c32_n{classes}_w0.25"
+        architecture = Architecture.parse(frame)
         assert peak_activation_bytes(architecture) == torch_peak(architecture)
 
 

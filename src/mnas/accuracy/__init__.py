@@ -12,6 +12,7 @@ from mnas.accuracy._contract import (
     StoppableEstimator,
     is_stoppable,
 )
+from mnas.accuracy._detection import DetectionProxy
 from mnas.accuracy._interval import binomial_interval
 from mnas.accuracy._proxy import ProxyTask, Retrained, retrain
 from mnas.accuracy._simulated import SimulatedAccuracy
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccuracyEstimate",
     "AccuracyEstimator",
+    "DetectionProxy",
     "ProxyTask",
     "Retrained",
     "SimulatedAccuracy",

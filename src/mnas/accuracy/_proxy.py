@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mnas.accuracy._contract import AccuracyEstimate, StopBelow
-from mnas.datasets import Dataset
+from mnas.datasets import Dataset, DetectionDataset
 from mnas.errors import SettingsError
 from mnas.space import Architecture
 from mnas.training import Recipe
@@ -86,15 +86,12 @@ class ProxyTask:
         from mnas.training import train
 
         self.check(architecture)
-        began, watch = time.perf_counter(), _Watch(stop_below or StopBelow())
-        with _threads(self.threads):
+
+        def training(on_epoch: Callable[[int, float], None]) -> None:
             module = build_model(architecture, dropout=self.recipe.dropout, seed=seed)
-            try:
-                train(module, self.dataset, self.recipe, seed=seed, on_epoch=watch)
-            except _StoppedError:
-                watch.stopped = True
-        seconds = time.perf_counter() - began
-        return AccuracyEstimate(watch.curve[-1], tuple(watch.curve), seconds, watch.stopped)
+            train(module, self.dataset, self.recipe, seed=seed, on_epoch=on_epoch)
+
+        return estimate_of(training, self.threads, stop_below)
 
     def check(self, architecture: Architecture) -> None:
         """That the architecture is for images like the data set's.
@@ -102,7 +99,21 @@ class ProxyTask:
         Raises:
             SettingsError: it is not.
         """
-        _check_fit(architecture, self.dataset)
+        check_fit(architecture, self.dataset)
+
+
+def estimate_of(
+    training: Callable[[Callable[[int, float], None]], None], threads: int, stop_below: StopBelow | None
+) -> AccuracyEstimate:
+    """What a training gives that tells each epoch's accuracy; it ends early where it is told to."""
+    began, watch = time.perf_counter(), _Watch(stop_below or StopBelow())
+    with _threads(threads):
+        try:
+            training(watch)
+        except _StoppedError:
+            watch.stopped = True
+    seconds = time.perf_counter() - began
+    return AccuracyEstimate(watch.curve[-1], tuple(watch.curve), seconds, watch.stopped)
 
 
 class _StoppedError(Exception):
@@ -144,15 +155,19 @@ def retrain(architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: 
     from mnas.models import build_model
     from mnas.training import evaluate, train
 
-    _check_fit(architecture, dataset)
+    check_fit(architecture, dataset)
     with _threads(threads):
         module = build_model(architecture, dropout=recipe.dropout, seed=seed)
         train(module, dataset, recipe, seed=seed, train_on="trainval", evaluate_on=None)
         return Retrained(evaluate(module, dataset, "test"), module)
 
 
-def _check_fit(architecture: Architecture, dataset: Dataset) -> None:
-    """Counts and latencies are those of an input; accuracies should be of the same one."""
+def check_fit(architecture: Architecture, dataset: Dataset | DetectionDataset) -> None:
+    """Counts and latencies are those of an input; accuracies should be of the same one.
+
+    Raises:
+        SettingsError: the architecture is for other images or classes.
+    """
     wanted = {
         "resolution": (architecture.resolution, dataset.resolution),
         "input channels": (architecture.input_channels, dataset.channels),

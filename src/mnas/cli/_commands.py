@@ -37,6 +37,11 @@ def search(
     device: DeviceName = None,
     int8: Int8 = False,
     workers: Workers = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images, as for mnas train; with accuracy 'detection' boxes, as for mnas detect train."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The pictures' folder, beside annotations in one file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME-DATE.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -44,6 +49,10 @@ def search(
     from mnas.run import default_folder, start
 
     settings = _override(load_settings(file), seed, trials, target_ms, device, int8, workers)
+    if data is not None:
+        has_boxes = settings.accuracy.name == "detection"
+        part = _names.detection_part(data, images) if has_boxes else _names.dataset_part(data)
+        settings = settings.changed(dataset=part.model_dump())
     folder = out or default_folder(settings.name)
     _finish(folder, json, lambda watch: start(settings, folder, watch))
 

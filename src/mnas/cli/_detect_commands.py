@@ -27,6 +27,7 @@ from mnas.cli._model_commands import (
     recipe_of,
 )
 from mnas.errors import SettingsError
+from mnas.models import reference_names
 
 detect = typer.Typer(help="Find objects: SSDLite on any backbone.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(detect, name="detect")
@@ -52,7 +53,7 @@ def train_detector(
     weights: Weights = None,
     seed: Seed = 0,
     width: Annotated[
-        float, typer.Option(help="Width multiplier, of reference models and of the extra layers.", min=0.01)
+        float, typer.Option(help="Width multiplier, of a reference model and of the extra layers.", min=0.01)
     ] = 1.0,
     resolution: Annotated[int, typer.Option(help="Input pixels.", min=32)] = 320,
     on: On = "auto",
@@ -70,7 +71,7 @@ def train_detector(
         raise SettingsError("--data is needed: COCO annotations, a folder of COCO or Pascal VOC, or a settings file")
     part = _names.detection_part(data, images)
     found = _names.trial(backbone) if _names.is_trial(backbone) else None
-    architecture = _names.architecture(backbone, 1.0 if found else width, resolution)
+    architecture = _names.architecture(backbone, width if backbone in reference_names() else 1.0, resolution)
     dataset = detector_run.make_detection_dataset(part, architecture)
     settings = TrainingSettings(
         name=backbone,
@@ -126,7 +127,7 @@ def predict(
 
     trained = trained_detector(ModelFolder(model))
     image = _names.picture(picture)
-    found = find_objects(trained, image).above(least_score)
+    found = find_objects(trained, image, least_score)
     if out is not None:
         from mnas.report import draw_boxes
 

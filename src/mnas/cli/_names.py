@@ -138,8 +138,8 @@ def detection_part(name: str, images: Path | None) -> Part:
     if (path / "annotations").is_dir():
         return Part.model_validate({"name": "coco", "annotations": str(path.resolve())})
     raise SettingsError(
-        f"--data should be COCO annotations (.json), a folder with annotations/instances_train2017.json or with Pascal "
-        f"VOC's JPEGImages, or a settings file with [dataset]; {name} is none of these"
+        "--data should be COCO annotations (.json), a folder with annotations/instances_train2017.json or with "
+        f"Pascal VOC's JPEGImages, or a settings file with [dataset]; {name} is none of these"
     )
 
 

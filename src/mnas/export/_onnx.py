@@ -78,12 +78,7 @@ class _Writer:
     def model(self) -> onnx.ModelProto:
         """The finished model."""
         a = self.architecture
-        if isinstance(self.network, Detector):
-            self._write_detector(self.network)
-            output, shape = DETECTED, (self.batch, box_count(a), 5 + a.head.classes)
-        else:
-            self._write_network(self.network)
-            output, shape = OUTPUT, (self.batch, a.head.classes)
+        output, shape = self._write()
         images = (self.batch, a.input_channels, a.resolution, a.resolution)
         graph = helper.make_graph(
             self.nodes,
@@ -96,6 +91,15 @@ class _Writer:
         model = helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[opset], producer_name="mnas")
         helper.set_model_props(model, {"architecture": str(a)})
         return model
+
+    def _write(self) -> tuple[str, tuple[int | str, ...]]:
+        """All nodes; the output's name and shape."""
+        classes = self.architecture.head.classes
+        if isinstance(self.network, Detector):
+            self._write_detector(self.network)
+            return DETECTED, (self.batch, box_count(self.architecture), 4 + 1 + classes)
+        self._write_network(self.network)
+        return OUTPUT, (self.batch, classes)
 
     def _write_network(self, network: Network) -> None:
         x = self._conv_norm("stem", network.stem, INPUT)
@@ -124,6 +128,7 @@ class _Writer:
 
     def _predict(self, x: str) -> None:
         """What is predicted on a map, (batch, boxes, 4) and (batch, boxes, 1 + classes)."""
+        assert isinstance(self.network, Detector)
         number = len(self.predicted)
         predictor = self.network.predictors[number]
         assert isinstance(predictor, Predictor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
 
@@ -17,7 +18,7 @@ from mnas.space import Architecture, DetectionHead, FeatureMap, feature_maps, ta
 
 
 class Detector(nn.Module):
-    """Stem, layers, head and extra layers, and on six of their maps the predictors. `build_detector` fills the weights.
+    """Stem, layers, head and extra layers, and on six of their maps the predictors. Build it with `build_detector`.
 
     Names of stem, layers and head are those of a `Network`, whose weights it can begin with.
     """
@@ -30,7 +31,7 @@ class Detector(nn.Module):
         self.stem = ConvNorm(architecture, architecture.input_channels, stem.filters, stem.kernel, stem.stride)
         self.layers = nn.Sequential(*(LayerModule(architecture, layer) for layer in architecture.layers))
         self.head = ConvNorm(architecture, architecture.layers[-1].filters, head.filters)
-        pairs = zip(maps[1:], maps[2:], strict=False)
+        pairs = itertools.pairwise(maps[1:])
         self.extras = nn.ModuleList(_extra(architecture, before.filters, after.filters) for before, after in pairs)
         self.predictors = nn.ModuleList(Predictor(architecture, found) for found in maps)
 

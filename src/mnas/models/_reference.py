@@ -80,8 +80,8 @@ REFERENCES = {
         "ir_r3_k5_s1_e6_c112_se0.25 ir_r4_k5_s2_e6_c192_se0.25 ir_r1_k3_s1_e6_c320_se0.25",
     ),
 }
-# The paper's detectors (Tan et al. 2019, Table 3). It gives neither their taps nor their boxes: these are those of the
-# public ssdlite_mobilenet_v2_coco.config.
+# The paper's detectors (Tan et al. 2019, Table 3). It gives neither taps nor boxes: these are those of the public
+# ssdlite_mobilenet_v2_coco.config.
 for _name in ("mnasnet-a1", "mobilenet-v2"):
     REFERENCES[f"ssdlite-{_name}"] = dataclasses.replace(REFERENCES[_name], resolution=320, detects=True)
 
@@ -107,10 +107,10 @@ def reference_architecture(
     """A published network, scaled: `width` multiplies the filters of stem and blocks as the official code does.
 
     What is left out is as published (224 px and 1000 classes, detectors 320 px and 90; 3 channels), or as in the
-    search space `like`: then the network has that space's resolution, classes, input channels, stem stride and head, and falls in
-    resolution where that space's blocks do, so that both can be compared on small images. `strides` are those
-    of the seven blocks. Padding and batch norm are mnas' own; weights of others come by `load_timm` and
-    `load_torchvision`, which choose theirs.
+    search space `like`: then the network has that space's resolution, classes, input channels, stem stride and
+    head, and falls in resolution where that space's blocks do, so that both can be compared on small images.
+    `strides` are those of the seven blocks. Padding and batch norm are mnas' own; weights of others come by
+    `load_timm` and `load_torchvision`, which choose theirs.
 
     >>> from mnas.space import count_params
     >>> count_params(reference_architecture("mnasnet-a1"))

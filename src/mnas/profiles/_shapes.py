@@ -37,17 +37,26 @@ def layer_shapes(architecture: Architecture) -> tuple[LayerShape, ...]:
     Raises:
         SettingsError: the network is a detector, of whose head profiles know nothing.
     """
-    if not isinstance(architecture.head, Head):
-        raise SettingsError(
-            f"profiles predict classifiers, and the network ends in {architecture.head}: measure detectors on the device"
-        )
     shapes = [LayerShape(architecture.resolution, architecture.input_channels, architecture.stem)]
     filters = architecture.stem.filters
     for layer in architecture.layers:
         shapes.append(LayerShape(shapes[-1].out_resolution, filters, layer))
         filters = layer.filters
-    shapes.append(LayerShape(shapes[-1].out_resolution, filters, architecture.head))
+    shapes.append(LayerShape(shapes[-1].out_resolution, filters, classifier_head(architecture)))
     return tuple(shapes)
+
+
+def classifier_head(architecture: Architecture) -> Head:
+    """The head, of which a profile knows what it costs.
+
+    Raises:
+        SettingsError: it is a detector's.
+    """
+    if not isinstance(architecture.head, Head):
+        raise SettingsError(
+            f"profiles predict classifiers, and the network ends in {architecture.head}: measure detectors themselves"
+        )
+    return architecture.head
 
 
 def layer_alone(shape: LayerShape, like: Architecture) -> Architecture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from mnas.profiles._shapes import LayerShape, layer_shapes
+from mnas.profiles._shapes import LayerShape, classifier_head, layer_shapes
 from mnas.space import BlockSpace, SearchSpace
 
 _QUIET = 3000  # networks in a row that show no new shape: there are no more
@@ -33,7 +33,7 @@ def _exactly(space: BlockSpace) -> Iterator[LayerShape]:
                 nexts.add(behind)
         places = nexts
     for resolution, filters in sorted(places):
-        yield LayerShape(resolution, filters, first.head)
+        yield LayerShape(resolution, filters, classifier_head(first))
 
 
 def _by_sampling(space: SearchSpace) -> Iterator[LayerShape]:

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from mnas.errors import SettingsError
-from mnas.space._architecture import Head, Stem
+from mnas.space._architecture import Stem
 from mnas.space._block_space import BlockChoices, BlockSpace
+from mnas.space._heads import Head
 from mnas.space._mnasnet import STRIDES, _seven
 from mnas.space._space import Tokens
 

@@ -7,6 +7,7 @@ additions left out. Parameters are the trainable ones, batch norm's scale and sh
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def count_rows(architecture: Architecture) -> Iterator[Count]:
 def _detection_rows(architecture: Architecture, head: DetectionHead, conv: _Conv) -> Iterator[Count]:
     """Each map's predictors, and before them the layers that make the map."""
     maps = feature_maps(architecture)
-    makes = [[], [conv], *(_extra(before, after) for before, after in zip(maps[1:], maps[2:], strict=False))]
+    makes = [[], [conv], *(_extra(before, after) for before, after in itertools.pairwise(maps[1:]))]
     for made_by, found in zip(makes, maps, strict=True):
         pixels = found.resolution**2
         convs = [_Conv(9 * found.filters, found.filters, pixels)] * 2  # 3x3 depthwise, for boxes and for classes

@@ -75,11 +75,11 @@ def _predicted(found: FeatureMap, head: DetectionHead) -> int:
 
 
 def _alive_in_predictors(found: FeatureMap, head: DetectionHead) -> Iterator[int]:
-    """The map stays, since what comes next reads it too; the boxes are there before the classes."""
+    """The map stays, since what comes next reads it too, and so do the boxes, which come before the classes."""
     places = found.boxes * found.resolution**2
     values = found.filters * found.resolution**2
-    yield 2 * values + 4 * places
-    yield 2 * values + head.values * places
+    yield 2 * values + head.values * places  # behind the 1x1 convolution of the classes
+    yield values + (2 * head.values - 4) * places  # its output, which is laid out box by box
 
 
 def _alive_in_extra(before: FeatureMap, found: FeatureMap) -> Iterator[int]:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from mnas.datasets import BoxedImages, DetectionDataset, Part
 from mnas.detection_scores import coco_results, detection_scores
 from mnas.errors import SettingsError, TrainingError
-from mnas.models import Activation, Detections, default_boxes, detections_of
+from mnas.models import Detections, default_boxes, detections_of
+from mnas.models._detections import Activation
 from mnas.space import Architecture
 from mnas.training._augment import Moves, RandomMoves
 from mnas.training._detection_loss import BoxLoss
@@ -31,8 +32,8 @@ _UNKNOWN = ("shift", "randaugment", "erasing", "mixup", "label_smoothing", "drop
 class Detection:
     """Where objects are and of which class; how good that is, is COCO's AP."""
 
-    def __init__(self, architecture: Architecture, recipe: Recipe) -> None:
-        self._architecture = architecture
+    def __init__(self, architecture: Architecture, recipe: Recipe, metric: Literal["ap", "ap50"] = "ap") -> None:
+        self._architecture, self._metric = architecture, metric
         self._activation: Activation = activation_of(recipe)
 
     def changes(self, recipe: Recipe, dataset: DetectionDataset, images: Any, device: torch.device) -> BoxMirror:
@@ -55,10 +56,11 @@ class Detection:
         return BoxLoss(default_boxes(self._architecture).to(device), recipe.detection_loss)
 
     def evaluate(self, module: nn.Module, dataset: DetectionDataset, part: Part, processes: Processes) -> float:
-        """AP, the mean over IoU .5 to .95; each process of several works it out by itself."""
+        """AP, the mean over IoU .5 to .95, or at .5 alone; each process of several works it out by itself."""
         images = dataset.split(part)
         results = results_of(images, detect(module, dataset, part, self._activation))
-        return detection_scores(images.truth(), results).ap or 0.0
+        scores = detection_scores(images.truth(), results, resamples=0)
+        return (scores.ap if self._metric == "ap" else scores.ap50) or 0.0
 
     def loss_of_a_guess(self, dataset: DetectionDataset) -> float:
         """Of each default box that is looked at, and three times as many others: all classes equally likely."""

@@ -22,7 +22,7 @@ def identity_of(
     seed: int,
     parts: tuple[Part, Part | None],
 ) -> dict[str, Any]:
-    """Plain values by name, so that a difference can be named: all that the result depends on; `data` is the task's."""
+    """Plain values by name, so that a difference can be named: all that the result depends on."""
     return {
         **{f"recipe.{name}": value for name, value in recipe.to_dict().items()},
         "architecture": str(getattr(model, "architecture", "")) or _shapes(model),

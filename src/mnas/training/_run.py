@@ -142,7 +142,9 @@ class Run:
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         size, pieces = self.gradient.images, self.gradient.pieces_of_all
         start = self.position * pieces + self.processes.rank
-        return self.images.batches(size, self.epoch_seed, start, self.processes.count)
+        batches: Iterator[tuple[Tensor, Tensor]]
+        batches = self.images.batches(size, self.epoch_seed, start, self.processes.count)
+        return batches
 
     def _take_step(self, batches: Iterator[tuple[Tensor, Tensor]]) -> bool:
         """Whether there was a batch left to take it on."""

@@ -32,7 +32,7 @@ class Changes(Protocol):
 class LossFunction(Protocol):
     """How far outputs are from what they should be."""
 
-    def __call__(self, outputs: Tensor, targets: Tensor, teacher: Tensor | None) -> Tensor:
+    def __call__(self, outputs: Tensor, targets: Tensor, teacher: Tensor | None, /) -> Tensor:
         """The mean over a batch; with a teacher, of its outputs too."""
         ...
 
