@@ -13,13 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "mnas"
 LEAVES = ("controllers", "accuracy", "devices", "executors", "models", "datasets", "training", "export", "storage")
 FLOORS = [
     {"errors"},
-    {"space", "_torchvision", "_whole_file", "_toml", "_cache"},
+    {"space", "_torchvision", "_whole_file", "_toml", "_cache", "_quantization"},
     {"objective"},
     {"trial"},
     {"pareto"},
     {"surrogates", "profiles"},
     set(LEAVES),
-    {"stopping", "result", "scores"},
+    {"stopping", "result", "scores", "detection_scores"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},

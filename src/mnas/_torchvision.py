@@ -13,11 +13,13 @@ from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from mnas.errors import needs_extra
 
 _SYMPTOM = "operator torchvision::nms does not exist"
+_BLOCK = 128  # boxes
 _libraries: list[Any] = []  # a Library takes its operators with it when it is collected
 
 
@@ -60,14 +62,24 @@ def _nothing() -> None:
 def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
     """Indices of the boxes (n, 4: x1, y1, x2, y2) that no better-scored kept box overlaps, by falling score."""
     order = scores.argsort(descending=True, stable=True)
-    areas = (dets[:, 2:] - dets[:, :2]).prod(1)
-    kept = []
+    kept = [order[:0]]
     while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        corner = torch.maximum(dets[best, :2], dets[order, :2])
-        sides = (torch.minimum(dets[best, 2:], dets[order, 2:]) - corner).clamp_(min=0)
-        overlap = sides.prod(1)
-        iou = overlap / (areas[best] + areas[order] - overlap)
-        order = order[~(iou > iou_threshold)]  # not <=: an empty box has an IoU of nan and stays
-    return torch.stack(kept) if kept else order
+        # A block against all that is left: box by box, a thousand boxes would take a fifth of a second.
+        overlaps = (_iou(dets[order[:_BLOCK]], dets[order]) > iou_threshold).numpy()  # an empty box has nan and stays
+        is_gone, chosen = np.zeros(len(order), bool), []
+        for index, row in enumerate(overlaps):
+            if not is_gone[index]:
+                chosen.append(index)
+                is_gone |= row
+        kept.append(order[chosen])
+        order = order[len(overlaps) :][torch.from_numpy(~is_gone[len(overlaps) :])]
+    return torch.cat(kept)
+
+
+def _iou(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """(some, others) from boxes (some, 4) and (others, 4)."""
+    some = some[:, None]
+    corner, end = torch.maximum(some[..., :2], others[:, :2]), torch.minimum(some[..., 2:], others[:, 2:])
+    overlap = (end - corner).clamp_(min=0).prod(-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (some, others)]
+    return overlap / (areas[0] + areas[1] - overlap)

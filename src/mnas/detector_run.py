@@ -5,9 +5,10 @@ settings -> folder -> training -> COCO's metrics on validation; then more metric
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mnas import registry
 from mnas.config import Part
@@ -16,12 +17,15 @@ from mnas.datasets import Part as Split
 from mnas.detection_scores import DetectionScores, detection_scores
 from mnas.errors import SettingsError
 from mnas.model_folder import ModelFolder, TrainingSettings
-from mnas.model_run import Watch, is_first_process, train_into
+from mnas.model_run import Watch, is_first_process, spread_batches, train_into
 from mnas.space import Architecture, DetectionHead
 
 if TYPE_CHECKING:
+    from mnas.export import ExportedDetector, Format
     from mnas.models import Detections, Detector, Preprocessing, TrainedModel
     from mnas.training import Hardware
+
+_CHECK_IMAGES = 64
 
 
 def make_detection_dataset(part: Part, architecture: Architecture) -> DetectionDataset:
@@ -110,6 +114,44 @@ def evaluate_detector(
     return scores, results
 
 
+def export_detector_model(
+    folder: Path,
+    formats: Sequence[str],
+    *,
+    nms: bool = False,
+    least_score: float | None = None,
+    watch: Watch | None = None,
+) -> list[ExportedDetector]:
+    """Write a trained detector for runtimes, each file checked on validation images in its runtime.
+
+    With `nms` ONNX files do the non-maximum suppression themselves, of what scores more than `least_score`.
+
+    Raises:
+        SettingsError: no trained detector is there, an unknown format, or a library is missing.
+        ExportError: a file's outputs are not the detector's; that file is removed.
+    """
+    import torch
+
+    from mnas.export import check_formats, export_detector
+
+    model, watch = ModelFolder(folder), watch or Watch()
+    check_formats(formats)
+    trained = trained_detector(model)
+    dataset = make_detection_dataset(model.settings().dataset, trained.architecture)
+    least = {} if least_score is None else {"least_score": least_score}
+    with model.locked():
+        watch.phase("reading images to check with")
+        batches = spread_batches(dataset.split("validation"), _CHECK_IMAGES)
+        check = torch.cat([pixels for pixels, _ in batches])[:_CHECK_IMAGES]
+        made: list[ExportedDetector] = []
+        for name in formats:
+            watch.phase(f"exporting to {name} and checking the file")
+            found = export_detector(trained, folder, [cast("Format", name)], check, nms=nms, **least)
+            model.add_detector_exports(found)  # one by one: a format that fails leaves the others
+            made += found
+    return made
+
+
 def find_objects(trained: TrainedModel, picture: Any, score: float = 0.3) -> Detections:
     """What a detector finds on one picture with at least this score; boxes are shares of the picture's sides.
 
@@ -142,7 +184,7 @@ def trained_detector(model: ModelFolder) -> TrainedModel:
     """
     trained = model.trained()
     if not trained.architecture.is_detector:
-        raise SettingsError(f"{model.path} is a classifier: mnas evaluate and mnas export are for it")
+        raise SettingsError(f"{model.path} is a classifier: mnas evaluate is for it")
     return trained
 
 

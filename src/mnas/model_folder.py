@@ -5,7 +5,7 @@ checkpoint.safetensors   while it is being trained
 curve.jsonl              one line per epoch
 model.safetensors        the trained model (mnas.models.load_model)
 scores.json              by split; a detector's: detection_scores.json
-exports.json, model.onnx, model-int8.onnx, model.tflite, ...
+exports.json, model.onnx, model-int8.onnx, model.tflite, ...; a detector's: model-nms.onnx, postprocess.py
 latency.json             where it was measured
 card.html, card.md
 """
@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tomli_w
 
@@ -35,8 +35,10 @@ from mnas.storage import lock_folder
 from mnas.training import Recipe
 
 if TYPE_CHECKING:
-    from mnas.export import Exported
+    from mnas.export import Exported, ExportedDetector
     from mnas.models import TrainedModel
+
+_Export = TypeVar("_Export", "Exported", "ExportedDetector")
 
 FORMAT_VERSION = 1  # counts up when the files or their meaning change
 # Of a data set: where its files lie and how they are read changes no result.
@@ -192,14 +194,23 @@ class ModelFolder:
 
     def exports(self) -> list[Exported]:
         """What was exported, as checked then; files that are gone are left out."""
-        rows = [self._exported(row) for row in self._read("exports.json") or []]
-        return [row for row in rows if row.path.is_file()]
+        from mnas.export import Exported, Tolerance
+
+        return self._exports(Exported, Tolerance)
 
     def add_exports(self, exports: Sequence[Exported]) -> None:
-        """Keep what was exported; of one format and precision the latest."""
-        fresh = {(row.format, row.precision) for row in exports}
-        kept = [row for row in self.exports() if (row.format, row.precision) not in fresh]
-        self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in [*kept, *exports]])
+        """Keep what was exported; of one file the latest."""
+        self._add_exports(self.exports(), exports)
+
+    def detector_exports(self) -> list[ExportedDetector]:
+        """The same of a detector."""
+        from mnas.export import DetectorTolerance, ExportedDetector
+
+        return self._exports(ExportedDetector, DetectorTolerance)
+
+    def add_detector_exports(self, exports: Sequence[ExportedDetector]) -> None:
+        """Likewise."""
+        self._add_exports(self.detector_exports(), exports)
 
     def latency(self) -> Latency | None:
         """Where it was measured."""
@@ -261,10 +272,15 @@ class ModelFolder:
         except (KeyError, TypeError, ValueError) as error:
             raise StorageError(f"{self.path}/training.toml is damaged: {error}") from error
 
-    def _exported(self, row: Mapping[str, Any]) -> Exported:
-        from mnas.export import Exported, Tolerance
+    def _exports(self, kind: type[_Export], tolerance: type[Any]) -> list[_Export]:
+        rows = self._read("exports.json") or []
+        made = [{**row, "path": self.path / row["path"], "tolerance": tolerance(**row["tolerance"])} for row in rows]
+        return [kind(**row) for row in made if row["path"].is_file()]
 
-        return Exported(**{**row, "path": self.path / row["path"], "tolerance": Tolerance(**row["tolerance"])})
+    def _add_exports(self, before: Sequence[_Export], exports: Sequence[_Export]) -> None:
+        fresh = {row.path.name for row in exports}
+        rows = [*(row for row in before if row.path.name not in fresh), *exports]
+        self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in rows])
 
     def _write(self, name: str, document: Any) -> None:
         write_whole(self.path / name, (json.dumps(document, allow_nan=False) + "\n").encode())

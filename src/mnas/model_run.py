@@ -6,14 +6,14 @@ settings -> folder -> training -> scores on validation -> card; then more scores
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mnas import registry
 from mnas.config import Part
-from mnas.datasets import Dataset, DetectionDataset, Images
+from mnas.datasets import BoxedImages, Dataset, DetectionDataset, Images
 from mnas.datasets import Part as Split
 from mnas.errors import MnasError, SettingsError
 from mnas.folder import load_result
@@ -158,10 +158,15 @@ def sample(images: Images, most: int) -> tuple[Tensor, Tensor]:
     """At most so many of the images with their labels, spread over the whole split, as evaluation sees them."""
     import torch
 
+    pixels, labels = zip(*spread_batches(images, most), strict=True)
+    return torch.cat(pixels)[:most], torch.cat(labels)[:most]
+
+
+def spread_batches(images: Images | BoxedImages, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches with about so many of the images, and what goes with them, from the whole split; at least one batch."""
     batches = -(-len(images) // _CHECK_BATCH)
     step = max(1, -(-batches * _CHECK_BATCH // most))
-    pixels, labels = zip(*images.batches(_CHECK_BATCH, start=0, step=step), strict=True)
-    return torch.cat(pixels)[:most], torch.cat(labels)[:most]
+    return images.batches(_CHECK_BATCH, start=0, step=step)
 
 
 def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), commands: Sequence[str] = ()) -> None:

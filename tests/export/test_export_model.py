@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from mnas.errors import ExportError, SettingsError
 from mnas.export import FORMATS, Tolerance, export_model
-from mnas.export import _export_model as module_under_test
+from mnas.export import _converted_file as module_under_test
 from mnas.export._check import Comparison
 from mnas.models import Preprocessing, TrainedModel, build_model
 from mnas.space import Architecture
@@ -64,6 +64,10 @@ def export(trained, data, folder, formats=("onnx",), int8=False, **changes):
     return export_model(trained, folder, formats, int8, **arguments)
 
 
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def needs(name: str) -> None:
     for package in FORMATS[name].packages:
         if importlib.util.find_spec(package) is None:
@@ -72,7 +76,7 @@ def needs(name: str) -> None:
 
 def test_onnx_files_are_written_and_say_what_was_checked(trained, data, tmp_path):
     fp32, int8 = export(trained, data, tmp_path, int8=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model-int8.onnx", "model.onnx"]
+    assert names(tmp_path) == ["model-int8.onnx", "model-int8.onnx.json", "model.onnx", "model.onnx.json"]
     for exported, precision in ((fp32, "fp32"), (int8, "int8")):
         content = exported.path.read_bytes()
         assert (exported.format, exported.precision, exported.opset) == ("onnx", precision, 17)
@@ -88,6 +92,40 @@ def test_onnx_files_are_written_and_say_what_was_checked(trained, data, tmp_path
     assert (fp32.agreement, fp32.accuracy) == (1.0, fp32.torch_accuracy)
     assert int8.largest_difference > 1e-3
     assert int8.agreement > 0.9
+
+
+def test_what_a_user_has_to_know_lies_beside_the_file(trained, data, tmp_path):
+    (exported,) = export(trained, data, tmp_path, dynamic_batch=True)
+    described = json.loads(exported.description.read_text())
+    assert Preprocessing.from_dict(described["preprocessing"]) == trained.preprocessing
+    assert described["class_names"] == list("0123456789")
+    assert Architecture.parse(described["architecture"]) == trained.architecture
+    assert (described["file"], described["sha256"]) == ("model.onnx", exported.sha256)
+    assert (described["format"], described["precision"], described["is_multilabel"]) == ("onnx", "fp32", False)
+    assert described["inputs"] == [tensor("images", ["batch", 1, 16, 16])]
+    assert described["outputs"] == [tensor("logits", ["batch", 10])]
+
+
+def tensor(name, shape, type_name="float32", quantization=None):
+    return {"name": name, "shape": shape, "type": type_name, "quantization": quantization}
+
+
+def answer(described, path, image) -> int:
+    """The class that an app finds, which knows the description and the runtime alone."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    (source,), (target,) = described["inputs"], described["outputs"]
+    pre = described["preprocessing"]
+    values = (image.numpy() / 255 - np.array(pre["mean"])[:, None, None]) / np.array(pre["std"])[:, None, None]
+    steps = np.round(values / source["quantization"]["scale"] + source["quantization"]["zero"])
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    indices = {each["name"]: each["index"] for each in interpreter.get_tensor_details()}
+    interpreter.set_tensor(
+        indices[source["name"]], steps.clip(-128, 127).astype(source["type"]).reshape(source["shape"])
+    )
+    interpreter.invoke()
+    return int(interpreter.get_tensor(indices[target["name"]]).argmax())
 
 
 def test_the_accuracy_stated_is_that_of_the_file(trained, data, tmp_path):
@@ -135,7 +173,8 @@ def damaged(converted):
 def test_a_file_that_disagrees_is_not_there_afterwards(trained, data, tmp_path, monkeypatch, int8, words):
     """Nor is one of the same name from before, which would be taken for it."""
     name = "model-int8.onnx" if int8 else "model.onnx"
-    (tmp_path / name).write_bytes(b"from before")
+    for old in (name, f"{name}.json"):
+        (tmp_path / old).write_bytes(b"from before")
     right, calls = module_under_test.converted, []
 
     def convert(*arguments):
@@ -145,7 +184,7 @@ def test_a_file_that_disagrees_is_not_there_afterwards(trained, data, tmp_path, 
     monkeypatch.setattr(module_under_test, "converted", convert)
     with pytest.raises(ExportError, match=rf"{name} was not written: .*{words}"):
         export(trained, data, tmp_path, int8=int8)
-    assert [path.name for path in tmp_path.iterdir()] == (["model.onnx"] if int8 else [])
+    assert names(tmp_path) == (["model.onnx", "model.onnx.json"] if int8 else [])
 
 
 def test_int8_calibrated_on_other_images_fails_by_its_predictions(trained, data, tmp_path):
@@ -246,13 +285,23 @@ def test_files_of_slow_converters_agree_too(trained, data, tmp_path, name, capfd
     (tmp_path / "out").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     fp32, int8 = export(trained, data, tmp_path / "out", (name,), int8=True)
+    assert capfd.readouterr() == ("", "")
     suffix = FORMATS[name].suffix
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"model-int8{suffix}", f"model{suffix}"]
+    files = [f"model-int8{suffix}", f"model{suffix}"]
+    assert names(tmp_path / "out") == sorted(files + [f"{file}.json" for file in files])
+    described = json.loads(int8.description.read_text())
+    if name == "litert":
+        found = [answer(described, int8.path, image) for image in data[0][1200:1400]]
+        assert np.mean(np.array(found) == data[1][1200:1400].numpy()) == pytest.approx(int8.accuracy)
+    else:
+        assert (described["inputs"], described["outputs"]) == (
+            [tensor(None, [1, 1, 16, 16])],
+            [tensor(None, [1, 10])],
+        )
     assert fp32.largest_difference < 1e-5
     assert int8.agreement > 0.9
     assert int8.largest_difference > 1e-3
     assert not list((tmp_path / "here").iterdir())
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def brute_force(boxes, scores, threshold):
     return kept
 
 
-@pytest.mark.parametrize("count", [0, 1, 40])
+@pytest.mark.parametrize("count", [0, 1, 40, 300])
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.7])
 def test_nms_keeps_the_best_of_boxes_that_overlap(count, threshold):
     generator = torch.Generator().manual_seed(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from mnas.cli import _display
 from mnas.detection_scores import DetectionScores
 
 if TYPE_CHECKING:
+    from mnas.export import ExportedDetector
     from mnas.model_folder import ModelFolder
     from mnas.models import Detections
 
@@ -58,6 +61,22 @@ def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_
     for row in scores.classes:
         table.add_row(row.name, f"{row.images:,}", f"{row.boxes:,}", _percent(row.ap), _percent(row.ap50))
     out.print(table, markup=False)
+
+
+def print_detector_exports(folder: Path, exports: Sequence[ExportedDetector], as_json: bool) -> None:
+    """Files that were written, and how they compare with the detector."""
+    if as_json:
+        rows = [asdict(row) | {"path": str(row.path)} for row in exports]
+        _display.print_json({"model": str(folder), "exports": rows})
+        return
+    table = Table("file", "MB", "suppression", "boxes off by", "scores off by", "equal detections %", "images")
+    for row in exports:
+        inside = "left to postprocess.py" if row.nms_above is None else f"inside, above {row.nms_above:g}"
+        differences = (f"{value:.2g}" for value in (row.boxes_difference, row.scores_difference))
+        table.add_row(
+            row.path.name, f"{row.bytes / 1e6:.2f}", inside, *differences, _percent(row.agreement), f"{row.images:,}"
+        )
+    _display.out().print(table)
 
 
 def print_detections(

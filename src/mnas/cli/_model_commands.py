@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from mnas.cli import _display, _model_display, _names
+from mnas.cli import _detect_display, _display, _model_display, _names
 from mnas.cli._app import INTERRUPTED, app
 from mnas.cli._commands import AsJson, Int8
 from mnas.config import Part
@@ -95,10 +95,10 @@ def train(
         )
     again = f"mnas train {out / 'training.toml'} --out {out} --resume"
     hardware = hardware_of(on, precision, images_at_once, compile)
-    wasfinished = ModelFolder(out).is_finished
+    was_finished = ModelFolder(out).is_finished
     model = finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
     if is_first():
-        _model_display.print_model(model, wasfinished, json)
+        _model_display.print_model(model, was_finished, json)
 
 
 @app.command()
@@ -117,13 +117,45 @@ def evaluate(
 
 
 @app.command()
-def export(model: Folder, to: Formats = None, int8: ToInt8 = False, json: AsJson = False) -> None:
+def export(
+    model: Folder,
+    to: Formats = None,
+    int8: ToInt8 = False,
+    nms: Annotated[bool, typer.Option("--nms", help="Of a detector: suppression inside of the file (onnx).")] = False,
+    least_score: Annotated[
+        float | None, typer.Option(help="With --nms: what scores less is left out. Default: next to nothing.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
     """Write a trained model for runtimes, each file checked in its runtime on real images."""
-    from mnas.model_run import export_model
+    from mnas.model_folder import ModelFolder
 
     formats = to or ["onnx"]
+    if ModelFolder(model).settings().architecture.is_detector:
+        _export_detector(model, formats, int8, nms, least_score, json)
+        return
+    if nms or least_score is not None:
+        raise SettingsError(f"--nms and --least-score are for detectors, and {model} is a classifier")
+    from mnas.model_run import export_model
+
     made = finish(None, lambda watch: export_model(model, formats, int8=int8, watch=watch))
     _model_display.print_exports(model, made, json)
+
+
+def _export_detector(
+    model: Path, formats: list[str], int8: bool, nms: bool, least_score: float | None, json: bool
+) -> None:
+    from mnas.detector_run import export_detector_model
+
+    if int8:
+        raise SettingsError("detectors are exported in fp32: leave out --int8. mnas measure times them in int8 too")
+    if least_score is not None and not nms:
+        raise SettingsError("--least-score is for --nms: without it the file gives all scores, and the app chooses")
+    made = finish(
+        None,
+        lambda watch: export_detector_model(model, formats, nms=nms, least_score=least_score, watch=watch),
+    )
+    _detect_display.print_detector_exports(model, made, json)
 
 
 @app.command()

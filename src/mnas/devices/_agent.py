@@ -11,6 +11,7 @@ import zipfile
 from importlib.resources import files
 
 _FILES = (
+    "_quantization.py",
     "errors.py",
     "devices/_host.py",
     "devices/_keeper.py",

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mnas._quantization import Quantization
 from mnas.devices.runtimes import Array, Runtime
 from mnas.errors import MeasurementError
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """How int8 values stand for real numbers: (value - zero) x scale."""
-
-    scale: float
-    zero: int
 
 
 @dataclass(frozen=True)
@@ -34,14 +26,12 @@ class Tensors:
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(model_content=model)
-        return cls(_quantization(interpreter.get_input_details()), _quantization(interpreter.get_output_details()))
+        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+        return cls(Quantization.of_litert(source), Quantization.of_litert(target))
 
     def encode(self, images: Array) -> bytes:
         """The input's bytes."""
-        if self.source is None:
-            return images.tobytes()
-        steps = np.round(images / self.source.scale) + self.source.zero
-        return bytes(np.clip(steps, -128, 127).astype(np.int8).tobytes())
+        return bytes((images if self.source is None else self.source.encode(images)).tobytes())
 
     def decode(self, output: bytes, count: int) -> Array:
         """The `count` outputs in float32.
@@ -55,11 +45,6 @@ class Tensors:
             raise MeasurementError(
                 f"the outputs should be {expected} bytes of {kind.__name__}, and {len(output)} came"
             )
-        values = np.frombuffer(output, kind).astype(np.float32)
-        return values if self.target is None else (values - self.target.zero) * np.float32(self.target.scale)
-
-
-def _quantization(details: list[dict[str, Any]]) -> Quantization | None:
-    (tensor,) = details
-    scale, zero = tensor["quantization"]
-    return Quantization(float(scale), int(zero)) if tensor["dtype"] is np.int8 else None
+        if self.target is None:
+            return np.frombuffer(output, np.float32)
+        return self.target.decode(np.frombuffer(output, np.int8))

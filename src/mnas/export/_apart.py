@@ -1,7 +1,7 @@
 """Converting and running in a process of its own, for libraries that print, write where they are and may crash.
 
-`python -m mnas.export._apart FOLDER` finds a model file and arrays in the folder and leaves the converted file and
-its outputs there.
+`python -m mnas.export._apart FOLDER` finds a model file and arrays in the folder and leaves the converted file, its
+outputs and what they are called there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from mnas.errors import ExportError
-from mnas.export._formats import converted, outputs
+from mnas.export._description import Sides, sides
+from mnas.export._formats import Outputs, converted, outputs
 from mnas.export._onnx import Array
 from mnas.models import TrainedModel, load_model, save_model
 
@@ -27,8 +28,8 @@ _TAIL = 300  # characters of its last words that an error repeats
 
 def converted_apart(
     trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array
-) -> tuple[bytes, Array]:
-    """The file's bytes in a format, and the logits (n, classes) that they give on the images.
+) -> tuple[bytes, list[Outputs], Sides]:
+    """The file's bytes in a format, what they give on each image, and its inputs and outputs.
 
     Raises:
         ExportError: it cannot be converted or run, its process died or took longer than half an hour.
@@ -49,7 +50,10 @@ def converted_apart(
         if done.returncode:
             words = done.stderr.strip()[-_TAIL:]
             raise ExportError(f"the process that converts to {name} ended with {done.returncode}: {words}")
-        return (folder / "model").read_bytes(), np.load(folder / "outputs.npy")
+        found: Sides = json.loads((folder / "sides.json").read_text(encoding="utf-8"))
+        with np.load(folder / "outputs.npz") as arrays:
+            given = list(zip(*(arrays[name] for name in arrays), strict=True))
+        return (folder / "model").read_bytes(), given, found
 
 
 def main(folder: Path, name: str) -> None:
@@ -57,11 +61,12 @@ def main(folder: Path, name: str) -> None:
     trained, images = load_model(folder / "model.safetensors"), np.load(folder / "images.npy")
     path = folder / "calibration.npy"
     try:
-        data = converted(trained, name, list(np.load(path)) if path.exists() else None, dynamic_batch=False)
+        data = converted(trained, name, list(np.load(path)) if path.exists() else None)
     except ExportError as error:
         (folder / "failed.json").write_text(json.dumps(str(error)), encoding="utf-8")
         return
-    np.save(folder / "outputs.npy", outputs(name, data, images))
+    np.savez(folder / "outputs.npz", *map(np.stack, zip(*outputs(name, data, images), strict=True)))
+    (folder / "sides.json").write_text(json.dumps(sides(name, data)), encoding="utf-8")
     (folder / "model").write_bytes(data)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from mnas.errors import ExportError
+from mnas.export._decoded_detector import Convertible
 from mnas.export._onnx import Array
 from mnas.export._pt2e import example, exported, named_failures, quantized
-from mnas.models import BuiltModel
 
 _WEIGHTED = ("convolution", "linear", "addmm", "mm")
 
 
-def executorch_model(network: BuiltModel, calibration: Sequence[Array] | None = None) -> bytes:
+def executorch_model(network: Convertible, calibration: Sequence[Array] | None = None) -> bytes:
     """A .pte file's bytes: fp32, or int8 by what tensors are on the calibration's inputs.
 
     The network is in evaluation mode; the inputs are as those of `onnx_int8_model`. Input and output are float32.

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mnas._whole_file import write_whole
-from mnas.errors import ExportError, SettingsError
-from mnas.export._apart import converted_apart
+from mnas.errors import SettingsError
 from mnas.export._check import Comparison, Tolerance
-from mnas.export._formats import FORMATS, Format, check_formats, converted, outputs, versions
-from mnas.export._onnx import OPSET, Array
+from mnas.export._converted_file import CHECKED, ConvertedFile, path_in, torch_outputs
+from mnas.export._description import description_path
+from mnas.export._formats import Format, check_formats
+from mnas.export._onnx import Array
 from mnas.models import TrainedModel
-
-_BATCH = 64  # images that torch is given at once
-_CHECKED = 8  # images at least: fewer tell nothing
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,11 @@ class Exported:
     opset: int | None  # of ONNX
     versions: Mapping[str, str]  # of the libraries that made and ran it
 
+    @property
+    def description(self) -> Path:
+        """The JSON file beside it: preprocessing, class names, what goes in and comes out."""
+        return description_path(self.path)
+
 
 def export_model(
     trained: TrainedModel,
@@ -58,13 +57,15 @@ def export_model(
 ) -> list[Exported]:
     """Write model.onnx, model.tflite and model.pte, as asked for; with `int8`, model-int8.* beside each.
 
+    Beside each file lies one with .json after its name, which says what a user has to know (`Exported.description`).
+
     `check` is images, uint8 pixels (n, channels, resolution, resolution), with their labels: int64 classes (n,) or
     uint8 (n, classes). Each file is run on them and written only if it agrees with torch within the tolerance;
     otherwise it is not there afterwards, and those before it are. `calibration` is uint8 pixels too, on which int8
     looks at the network's tensors: about a hundred of the training images. The first exception ends it.
 
     Inputs of the files are normalized images of batch 1 (ONNX: any batch, with `dynamic_batch`). What
-    `Preprocessing` says is left to who runs them; ONNX files state it in their metadata.
+    `Preprocessing` says is left to who runs them.
 
     Raises:
         SettingsError: an unknown format, a missing extra or folder, images that do not fit.
@@ -72,67 +73,41 @@ def export_model(
         StorageError: a file could not be written, as where the disk is full.
     """
     check_formats(formats)
-    if not folder.is_dir():
-        raise SettingsError(f"cannot export into {folder}: there is no such folder")
+    if trained.architecture.is_detector:
+        raise SettingsError("export_model is for classifiers: a detector is exported with export_detector")
+    paths = {(name, is_int8): path_in(folder, name, "-int8" if is_int8 else "")
+             for name in formats for is_int8 in ((False, True) if int8 else (False,))}  # fmt: skip
     pixels, labels = _checked(trained, check)
-    images = trained.preprocessing.normalize(pixels)
+    images, allowed = trained.preprocessing.normalize(pixels), tolerance or Tolerance()
     sample = _calibration(trained, calibration) if int8 else None
-    expected = _torch_outputs(trained, images)
+    expected = torch_outputs(trained, images).numpy()
     exported = []
-    for name in formats:
-        for inputs in (None, sample) if int8 else (None,):
-            began = time.monotonic()
-            path = folder / f"model{'-int8' if inputs else ''}{FORMATS[name].suffix}"
-            data, found = _converted(trained, name, inputs, images.numpy(), dynamic_batch)
-            comparison = Comparison.of(found, expected, labels.numpy())
-            _accept(comparison, path, inputs is not None, tolerance or Tolerance())
-            write_whole(path, data)
-            exported.append(_exported(name, path, data, comparison, len(images), tolerance or Tolerance(), began))
+    for (name, is_int8), path in paths.items():
+        inputs = sample if is_int8 else None
+        file = ConvertedFile.of(trained, name, path, images.numpy(), inputs, dynamic_batch=dynamic_batch)
+        found = Comparison.of(file.output(), expected, labels.numpy())
+        with file.accepted():
+            found.check(is_int8, allowed)
+        exported.append(_exported(file, found, allowed))
+        file.write(trained)
     return exported
 
 
-def _converted(
-    trained: TrainedModel, name: str, calibration: Sequence[Array] | None, images: Array, dynamic_batch: bool
-) -> tuple[bytes, Array]:
-    if name != "onnx":
-        return converted_apart(trained, name, calibration, images)
-    data = converted(trained, name, calibration, dynamic_batch)
-    return data, outputs(name, data, images)
-
-
-def _accept(comparison: Comparison, path: Path, is_int8: bool, tolerance: Tolerance) -> None:
-    try:
-        comparison.check(is_int8, tolerance)
-    except ExportError as error:
-        path.unlink(missing_ok=True)  # one from before would be taken for this one
-        raise ExportError(f"{path.name} was not written: {error}") from error
-
-
-def _exported(
-    name: Format, path: Path, data: bytes, found: Comparison, images: int, tolerance: Tolerance, began: float
-) -> Exported:
+def _exported(file: ConvertedFile, found: Comparison, tolerance: Tolerance) -> Exported:
     return Exported(
-        format=name,
-        precision="int8" if path.stem.endswith("-int8") else "fp32",
-        path=path,
-        sha256=hashlib.sha256(data).hexdigest(),
-        bytes=len(data),
-        images=images,
+        **file.record,
         largest_difference=found.largest_difference,
         agreement=found.agreement,
         accuracy=found.accuracy,
         torch_accuracy=found.torch_accuracy,
         tolerance=tolerance,
-        seconds=time.monotonic() - began,
-        opset=OPSET if name == "onnx" else None,
-        versions=versions(name),
     )
 
 
 def _checked(trained: TrainedModel, check: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-    if check is None or len(check[0]) < _CHECKED:
+    if check is None or len(check[0]) < CHECKED:
         raise SettingsError(
-            f"an export is checked on at least {_CHECKED} images with labels (check); a few hundred do well"
+            f"an export is checked on at least {CHECKED} images with labels (check); a few hundred do well"
         )
     pixels, labels = check
     expected = (len(pixels), len(trained.class_names)) if trained.is_multilabel else (len(pixels),)
@@ -148,19 +123,3 @@ def _calibration(trained: TrainedModel, calibration: Tensor | None) -> list[Arra
         raise SettingsError("int8 needs images to calibrate on (calibration): about a hundred of the training images")
     images: Array = trained.preprocessing.normalize(calibration).numpy()
     return np.split(images, len(images))
-
-
-def _torch_outputs(trained: TrainedModel, images: Tensor) -> Array:
-    """Logits (n, classes). The module leaves in the mode that it came in."""
-    module, was_training = trained.module, trained.module.training
-    module.eval()
-    device = next(module.parameters()).device
-    try:
-        with torch.inference_mode():
-            logits = torch.cat([module(part.to(device)).cpu() for part in torch.split(images, _BATCH)])
-    finally:
-        module.train(was_training)
-    found: Array = logits.numpy()
-    if not np.isfinite(found).all():
-        raise ExportError("the model's own outputs are not finite: its training diverged. Train it again")
-    return found

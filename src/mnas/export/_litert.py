@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mnas.export._decoded_detector import Convertible
 from mnas.export._onnx import Array
 from mnas.export._pt2e import example, exported, named_failures, quantized
-from mnas.models import BuiltModel
 
 
-def litert_model(network: BuiltModel, calibration: Sequence[Array] | None = None) -> bytes:
+def litert_model(network: Convertible, calibration: Sequence[Array] | None = None) -> bytes:
     """A .tflite file's bytes: fp32, or int8 by what tensors are on the calibration's inputs.
 
     The network is in evaluation mode; the inputs are as those of `onnx_int8_model`. In int8 the file's input and

@@ -123,7 +123,7 @@ class _Writer:
                 x = self._conv_norm(f"extras.{number}.{step}", child, x)  # type: ignore[arg-type]
             self._predict(x)
         boxes, logits = (list(parts) for parts in zip(*self.predicted, strict=True))
-        parts = [self._node("Concat", "boxes", boxes, axis=1), self._node("Concat", "logits", logits, axis=1)]
+        parts = [self._node("Concat", "encodings", boxes, axis=1), self._node("Concat", "logits", logits, axis=1)]
         self._node("Concat", DETECTED, parts, axis=2)
 
     def _predict(self, x: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mnas._torchvision import import_torchvision
     from mnas.models._build import BuiltModel, build
     from mnas.models._default_boxes import default_boxes
+    from mnas.models._detections import Activation, Detections, decode_boxes, detections_of, encode_boxes
     from mnas.models._detector import Detector, build_detector
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from mnas.models._weights import load_detector_weights, load_weights
 
 __all__ = [
+    "Activation",
     "BuiltModel",
+    "Detections",
     "Detector",
     "Network",
     "Preprocessing",
@@ -33,7 +36,10 @@ __all__ = [
     "build",
     "build_detector",
     "build_model",
+    "decode_boxes",
     "default_boxes",
+    "detections_of",
+    "encode_boxes",
     "import_torchvision",
     "load_detector_weights",
     "load_model",
@@ -47,8 +53,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Activation": "mnas.models._detections",
     "BuiltModel": "mnas.models._build",
     "Detector": "mnas.models._detector",
+    "Detections": "mnas.models._detections",
     "Network": "mnas.models._network",
     "Preprocessing": "mnas.models._preprocessing",
     "TrainedModel": "mnas.models._trained_model",
@@ -56,6 +64,9 @@ _HOMES = {
     "build_detector": "mnas.models._detector",
     "build_model": "mnas.models._network",
     "default_boxes": "mnas.models._default_boxes",
+    "decode_boxes": "mnas.models._detections",
+    "detections_of": "mnas.models._detections",
+    "encode_boxes": "mnas.models._detections",
     "import_torchvision": "mnas._torchvision",
     "load_detector_weights": "mnas.models._weights",
     "load_model": "mnas.models._model_file",

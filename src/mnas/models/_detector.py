@@ -41,9 +41,13 @@ class Detector(nn.Module):
         For each default box (`default_boxes`): where the object is, in the box's own units (`decode_boxes`), then the
         logits of background and of each class.
         """
+        return torch.cat(self.predictions(images), 2)
+
+    def predictions(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The two parts of the output: (batch, default boxes, 4) and (batch, default boxes, 1 + classes)."""
         predicted = [predict(found) for predict, found in zip(self.predictors, self.maps(images), strict=True)]
         boxes, logits = (torch.cat(parts, 1) for parts in zip(*predicted, strict=True))
-        return torch.cat([boxes, logits], 2)
+        return boxes, logits
 
     def maps(self, images: torch.Tensor) -> Iterator[torch.Tensor]:
         """The maps that boxes are predicted on, one after the other as they are made."""

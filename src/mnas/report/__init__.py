@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnas.report._card import Candidate, Card, Origin
 from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from mnas.models import Detections
 
 # What draws is imported when it is called: matplotlib takes a second.
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "Card",
     "Origin",
     "dominance",
+    "draw_boxes",
     "render_card_html",
     "render_card_markdown",
     "render_html",
@@ -60,3 +68,14 @@ def render_card_markdown(card: Card) -> str:
     from mnas.report._card_page import render_card_markdown as render
 
     return render(card)
+
+
+def draw_boxes(image: Image, detections: Detections, class_names: Sequence[str], least_score: float = 0.3) -> Image:
+    """A copy of a picture with the boxes that score enough, each labelled with class and score.
+
+    Raises:
+        SettingsError: a detected class has no name.
+    """
+    from mnas.report._boxes import draw_boxes as draw
+
+    return draw(image, detections, class_names, least_score)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnas._quantization import Quantization
 from mnas.devices.runtimes._calibration import calibration_of
 from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
 from mnas.errors import MeasurementError
@@ -77,26 +78,15 @@ def _check_precision(interpreter: Any, precision: Precision) -> None:
 class _LiteRtSession:
     def __init__(self, interpreter: Any, images: Array) -> None:
         self._interpreter = interpreter
-        self._output = interpreter.get_output_details()[0]
-        self._source = interpreter.get_input_details()[0]
+        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+        self._source, self._target = source["index"], target["index"]
+        self._takes, self._gives = Quantization.of_litert(source), Quantization.of_litert(target)
         self.feed(images)
         self.run = interpreter.invoke
 
     def feed(self, images: Array) -> None:
-        self._interpreter.set_tensor(self._source["index"], _quantized(images, self._source))
+        self._interpreter.set_tensor(self._source, self._takes.encode(images) if self._takes else images)
 
     def output(self) -> Array:
-        values = np.asarray(self._interpreter.get_tensor(self._output["index"]))
-        scale, zero = self._output["quantization"]
-        if values.dtype == np.float32:
-            return values
-        return np.asarray((values.astype(np.float32) - zero) * scale, np.float32)
-
-
-def _quantized(images: Array, tensor: dict[str, Any]) -> np.ndarray[Any, Any]:
-    scale, zero = tensor["quantization"]
-    if tensor["dtype"] is np.float32:
-        return images
-    limits = np.iinfo(tensor["dtype"])
-    steps = np.round(images / scale) + zero
-    return np.asarray(np.clip(steps, limits.min, limits.max), tensor["dtype"])
+        values = np.asarray(self._interpreter.get_tensor(self._target))
+        return self._gives.decode(values) if self._gives else values

@@ -1,0 +1,139 @@
+"""A trained detector as files for devices, each run in its runtime and compared with torch before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from mnas.errors import SettingsError
+from mnas.export._check_detector import DetectorComparison, DetectorTolerance
+from mnas.export._converted_file import CHECKED, ConvertedFile, path_in, torch_outputs
+from mnas.export._description import description_path
+from mnas.export._formats import Format, check_formats
+from mnas.export._onnx import Array
+from mnas.export._postprocess import detections
+from mnas.export._write_postprocess import write_postprocess
+from mnas.models import Detections, TrainedModel, default_boxes, detections_of
+from mnas.models._detections import LEAST_SCORE, Activation, boxes_and_scores
+
+
+@dataclass(frozen=True)
+class ExportedDetector:
+    """A detector's file that was written, and how its outputs were beside torch's."""
+
+    format: Format
+    precision: Literal["fp32", "int8"]
+    path: Path
+    sha256: str
+    bytes: int
+    images: int  # that it was checked on
+    nms_above: float | None  # the score that its detections are above; None: suppression is left to postprocess.py
+    boxes_difference: float  # the largest, as a fraction of the image's side
+    scores_difference: float  # the largest
+    agreement: float  # share of the detections that are the same: class, score within 1e-3, IoU above .9
+    detections: int  # torch's on those images
+    tolerance: DetectorTolerance  # that it was held to
+    seconds: float  # that converting, running and writing took
+    opset: int | None  # of ONNX
+    versions: Mapping[str, str]  # of the libraries that made and ran it
+
+    @property
+    def description(self) -> Path:
+        """The JSON file beside it: preprocessing, class names, what goes in and comes out."""
+        return description_path(self.path)
+
+
+def export_detector(
+    trained: TrainedModel,
+    folder: Path,
+    formats: Sequence[Format],
+    check: Tensor | None = None,
+    *,
+    nms: bool = False,
+    least_score: float = LEAST_SCORE,
+    tolerance: DetectorTolerance | None = None,
+    dynamic_batch: bool = False,
+) -> list[ExportedDetector]:
+    """Write model.onnx, model.tflite and model.pte, as asked for, or with `nms` model-nms.onnx; boxes are decoded.
+
+    Outputs are "boxes" (1, default boxes, 4), x1, y1, x2, y2 as fractions of the image, and "scores" (1, default
+    boxes, classes). What is left, non-maximum suppression, does the postprocess.py that is written beside them. With
+    `nms` ONNX files do it themselves and give "boxes" (found, 4), "scores" (found,) and "classes" (found,) of what
+    scores more than `least_score`, as `detections_of` would. LiteRT and ExecuTorch have no operation for it.
+
+    `check` is images, uint8 pixels (n, channels, resolution, resolution), on which each file is run; it is written
+    only if it agrees with torch within the tolerance, and otherwise not there afterwards; those before it are.
+    Inputs and descriptions are as of `export_model`.
+
+    Raises:
+        SettingsError: an unknown format, a missing extra or folder, images that do not fit, a classifier.
+        ExportError: a converter failed, or a file's outputs are not torch's. That file is not there.
+        StorageError: a file could not be written, as where the disk is full.
+    """
+    check_formats(formats)
+    _check_asked(trained, formats, nms, least_score)
+    paths = {name: path_in(folder, name, "-nms" if nms else "") for name in formats}
+    images, allowed = trained.preprocessing.normalize(_checked(check)), tolerance or DetectorTolerance()
+    expected = _Expected.of(trained, images, least_score)
+    exported = []
+    for name, path in paths.items():
+        above = least_score if nms else None
+        file = ConvertedFile.of(trained, name, path, images.numpy(), dynamic_batch=dynamic_batch, nms_above=above)
+        found = expected.beside(file, nms)
+        with file.accepted():
+            found.check(allowed)
+        exported.append(ExportedDetector(**file.record, nms_above=above, **asdict(found), tolerance=allowed))
+        if above is None:
+            write_postprocess(folder)
+        file.write(trained, nms_above=above)
+    return exported
+
+
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """What torch says of the images."""
+
+    boxes: Array  # (n, boxes, 4)
+    scores: Array  # (n, boxes, classes)
+    detections: list[Detections]
+    least_score: float
+
+    @classmethod
+    def of(cls, trained: TrainedModel, images: Tensor, least_score: float) -> _Expected:
+        """The trained detector's module."""
+        outputs, places = torch_outputs(trained, images), default_boxes(trained.architecture)
+        activation: Activation = "sigmoid" if trained.is_multilabel else "softmax"
+        boxes, scores = boxes_and_scores(outputs, places, activation)
+        found = detections_of(outputs, places, activation=activation, score=least_score)
+        return cls(boxes.numpy(), scores.numpy(), found, least_score)
+
+    def beside(self, file: ConvertedFile, has_nms: bool) -> DetectorComparison:
+        """The file's outputs, compared; if need be after the post-processing that goes beside it."""
+        if has_nms:
+            return DetectorComparison.of_detections([Detections(*found) for found in file.outputs], self.detections)
+        boxes, scores = file.output(0), file.output(1)
+        found = [detections(*image, score=self.least_score) for image in zip(boxes, scores, strict=True)]
+        both = [Detections(*each) for each in found]
+        return DetectorComparison.of((boxes, scores), (self.boxes, self.scores), both, self.detections)
+
+
+def _check_asked(trained: TrainedModel, formats: Sequence[Format], nms: bool, least_score: float) -> None:
+    if not trained.architecture.is_detector:
+        raise SettingsError("export_detector is for detectors: a classifier is exported with export_model")
+    if nms and (others := [name for name in formats if name != "onnx"]):
+        raise SettingsError(
+            f"non-maximum suppression inside of the file is for onnx; {others[0]} has no operation for it. Leave nms "
+            "out: postprocess.py is then written beside the file"
+        )
+    if not 0 <= least_score < 1:
+        raise SettingsError(f"least_score should be from 0 to below 1, got {least_score}")
+
+
+def _checked(check: Tensor | None) -> Tensor:
+    if check is None or len(check) < CHECKED:
+        raise SettingsError(f"an export is checked on at least {CHECKED} images (check); some dozens do well")
+    return check
