@@ -165,6 +165,6 @@ def _suppress(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float) -> Ten
     import_torchvision()
     from torchvision.ops import batched_nms
 
-    # In doubles, because classes are told apart by adding to the coordinates, which costs single precision a
-    # thousandth of the IoU of a small box.
+    # In doubles, because classes are told apart by adding to the coordinates, which in single precision changes
+    # the IoU of small boxes: by .0003 for sides of .03 in class 89.
     return cast(Tensor, batched_nms(boxes.double(), scores, classes, iou))
