@@ -55,7 +55,7 @@ def test_both_kinds_of_suppression_lie_beside_each_other(within, model):
     ("more", "said"),
     [
         (["--int8"], "detectors are exported in fp32"),
-        (["--to", "litert", "--nms"], "is for onnx; litert has no operation for it"),
+        (["--to", "litert", "--nms"], "is for onnx; litert's converter has no lowering for it"),
         (["--least-score", "0.3"], "--least-score is for --nms"),
         (["--to", "onxx"], "did you mean 'onnx'"),
     ],

@@ -221,7 +221,7 @@ def test_what_is_asked_wrongly_is_refused_before_anything_is_converted(pixels, t
         ({"check": None}, "checked on at least 8 images"),
         ({"check": pixels[:3]}, "checked on at least 8 images"),
         ({"check": pixels.float()}, "images should be uint8"),
-        ({"formats": ["onnx", "litert"], "nms": True}, "is for onnx; litert has no operation for it"),
+        ({"formats": ["onnx", "litert"], "nms": True}, "is for onnx; litert's converter has no lowering for it"),
         ({"nms": True, "least_score": 1.5}, "least_score should be from 0 to below 1, got 1.5"),
     ):
         with pytest.raises(SettingsError, match=words):
