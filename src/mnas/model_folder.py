@@ -279,7 +279,7 @@ class ModelFolder:
 
     def _add_exports(self, before: Sequence[_Export], exports: Sequence[_Export]) -> None:
         fresh = {row.path for row in exports}
-        kept = [row for row in before if row.path not in fresh]
+        kept: list[_Export] = [row for row in before if row.path not in fresh]
         self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in [*kept, *exports]])
 
     def _write(self, name: str, document: Any) -> None:
