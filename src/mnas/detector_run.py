@@ -133,12 +133,13 @@ def export_detector_model(
     import torch
 
     from mnas.export import check_formats, export_detector
+    from mnas.models._detections import LEAST_SCORE
 
     model, watch = ModelFolder(folder), watch or Watch()
     check_formats(formats)
     trained = trained_detector(model)
     dataset = make_detection_dataset(model.settings().dataset, trained.architecture)
-    least = {} if least_score is None else {"least_score": least_score}
+    least = LEAST_SCORE if least_score is None else least_score
     with model.locked():
         watch.phase("reading images to check with")
         batches = spread_batches(dataset.split("validation"), _CHECK_IMAGES)
@@ -146,7 +147,7 @@ def export_detector_model(
         made: list[ExportedDetector] = []
         for name in formats:
             watch.phase(f"exporting to {name} and checking the file")
-            found = export_detector(trained, folder, [cast("Format", name)], check, nms=nms, **least)
+            found = export_detector(trained, folder, [cast("Format", name)], check, nms=nms, least_score=least)
             model.add_detector_exports(found)  # one by one: a format that fails leaves the others
             made += found
     return made

@@ -278,9 +278,9 @@ class ModelFolder:
         return [kind(**row) for row in made if row["path"].is_file()]
 
     def _add_exports(self, before: Sequence[_Export], exports: Sequence[_Export]) -> None:
-        fresh = {row.path.name for row in exports}
-        rows = [*(row for row in before if row.path.name not in fresh), *exports]
-        self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in rows])
+        fresh = {row.path for row in exports}
+        kept: list[_Export] = [row for row in before if row.path not in fresh]
+        self._write("exports.json", [asdict(row) | {"path": row.path.name} for row in [*kept, *exports]])
 
     def _write(self, name: str, document: Any) -> None:
         write_whole(self.path / name, (json.dumps(document, allow_nan=False) + "\n").encode())

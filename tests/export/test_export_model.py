@@ -157,12 +157,12 @@ def test_a_dynamic_batch_takes_several_images(trained, data, tmp_path, int8):
 def damaged(converted):
     """Converts another network: the last convolution's channels in reverse order."""
 
-    def convert(trained, *rest):
+    def convert(trained, *rest, **options):
         other = build_model(trained.architecture, seed=0).eval()
         other.load_state_dict(trained.module.state_dict())
         with torch.no_grad():
             other.head.conv.weight.copy_(other.head.conv.weight.flip(0))
-        return converted(TrainedModel(other, trained.class_names, trained.preprocessing), *rest)
+        return converted(TrainedModel(other, trained.class_names, trained.preprocessing), *rest, **options)
 
     return convert
 
@@ -177,9 +177,9 @@ def test_a_file_that_disagrees_is_not_there_afterwards(trained, data, tmp_path, 
         (tmp_path / old).write_bytes(b"from before")
     right, calls = module_under_test.converted, []
 
-    def convert(*arguments):
+    def convert(*arguments, **options):
         calls.append(arguments)
-        return (damaged(right) if len(calls) == 1 + int8 else right)(*arguments)
+        return (damaged(right) if len(calls) == 1 + int8 else right)(*arguments, **options)
 
     monkeypatch.setattr(module_under_test, "converted", convert)
     with pytest.raises(ExportError, match=rf"{name} was not written: .*{words}"):

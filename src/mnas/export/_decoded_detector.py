@@ -31,7 +31,8 @@ class Decoding:
     @classmethod
     def of(cls, architecture: Architecture) -> Decoding:
         """A detector's."""
-        low, high = default_boxes(architecture).double().split(2, 1)
+        boxes = default_boxes(architecture).double()
+        low, high = boxes[:, :2], boxes[:, 2:]
         sides = high - low
         return cls(*(part.float() for part in ((low + high) / 2, sides / _PLACE_WEIGHT, sides / 2)))
 
@@ -42,6 +43,10 @@ class DecodedDetector(nn.Module):
     Boxes (batch, default boxes, 4) are x1, y1, x2, y2 as fractions of the image, clipped to it. Scores (batch,
     default boxes, classes) are by a softmax over background and classes or, `is_multilabel`, a sigmoid of each.
     """
+
+    middles: Tensor
+    steps: Tensor
+    halves: Tensor
 
     def __init__(self, detector: Detector, is_multilabel: bool) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ def export_detector(
     Outputs are "boxes" (1, default boxes, 4), x1, y1, x2, y2 as fractions of the image, and "scores" (1, default
     boxes, classes). What is left, non-maximum suppression, does the postprocess.py that is written beside them. With
     `nms` ONNX files do it themselves and give "boxes" (found, 4), "scores" (found,) and "classes" (found,) of what
-    scores more than `least_score`, as `detections_of` would. LiteRT and ExecuTorch have no operation for it.
+    scores more than `least_score`, as `detections_of` would. The other formats' converters have no lowering for it.
 
     `check` is images, uint8 pixels (n, channels, resolution, resolution), on which each file is run; it is written
     only if it agrees with torch within the tolerance, and otherwise not there afterwards; those before it are.
@@ -126,8 +126,8 @@ def _check_asked(trained: TrainedModel, formats: Sequence[Format], nms: bool, le
         raise SettingsError("export_detector is for detectors: a classifier is exported with export_model")
     if nms and (others := [name for name in formats if name != "onnx"]):
         raise SettingsError(
-            f"non-maximum suppression inside of the file is for onnx; {others[0]} has no operation for it. Leave nms "
-            "out: postprocess.py is then written beside the file"
+            f"non-maximum suppression inside of a file is for onnx; {others[0]}'s converter has no lowering for it. "
+            "Leave nms out: postprocess.py is then written beside the file"
         )
     if not 0 <= least_score < 1:
         raise SettingsError(f"least_score should be from 0 to below 1, got {least_score}")
