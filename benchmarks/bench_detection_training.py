@@ -4,11 +4,11 @@
     python benchmarks/bench_detection_training.py --resolution 160 --batch 8
 
 torchvision's step is what its references/detection/engine.py does: a list of images in 0..1 and boxes go into its SSD
-with its SSDLite heads, the losses are summed, backward, SGD. Its backbone is its own MobileNetV2, tapped where the public
-configuration taps it, with its extra layers; then its SSD around our backbone, which tells what the backbone is
-worth. Ours is `mnas.training.train` with the same optimizer and without average and clipping. All get the same uint8
-batches and boxes from memory; decoding is on no side. torchvision has six default boxes on the finest map, we three.
-The ways take turns.
+with its SSDLite heads, the losses are summed, backward, SGD. Its backbone is its own MobileNetV2, tapped where the
+public configuration taps it, with its extra layers; then its SSD around our backbone, which tells what the backbone
+is worth. Ours is `mnas.training.train` with the same optimizer and without average and clipping. All get the same
+uint8 batches and boxes from memory; decoding is on no side. torchvision has six default boxes on the finest map, we
+three. The ways take turns.
 """
 
 from __future__ import annotations
