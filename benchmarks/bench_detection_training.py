@@ -65,7 +65,7 @@ class NoiseBoxes:
     def batches(
         self, size: int, seed: int | None = None, start: int = 0, step: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        yield from list(zip(self.pixels.split(size), self.boxes.split(size), strict=True))[start::step]
+        yield from list(zip(torch.split(self.pixels, size), torch.split(self.boxes, size), strict=True))[start::step]
 
 
 def noise(resolution: int, count: int) -> NoiseBoxes:

@@ -13,6 +13,7 @@ from mnas.models._reference import reference_architecture, reference_names
 
 if TYPE_CHECKING:
     from mnas._torchvision import import_torchvision
+    from mnas.detection_scores import Detections
     from mnas.models._build import BuiltModel, build
     from mnas.models._default_boxes import default_boxes
     from mnas.models._detections import Activation, Detections, decode_boxes, detections_of, encode_boxes
@@ -56,7 +57,7 @@ _HOMES = {
     "Activation": "mnas.models._detections",
     "BuiltModel": "mnas.models._build",
     "Detector": "mnas.models._detector",
-    "Detections": "mnas.models._detections",
+    "Detections": "mnas.detection_scores",
     "Network": "mnas.models._network",
     "Preprocessing": "mnas.models._preprocessing",
     "TrainedModel": "mnas.models._trained_model",
