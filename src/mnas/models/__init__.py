@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mnas.detection_scores import Detections
     from mnas.models._build import BuiltModel, build
     from mnas.models._default_boxes import default_boxes
-    from mnas.models._detections import Activation, Detections, decode_boxes, detections_of, encode_boxes
+    from mnas.models._detections import Activation, decode_boxes, detections_of, encode_boxes
     from mnas.models._detector import Detector, build_detector
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
