@@ -23,7 +23,7 @@ from mnas.scores import Scores, score
 from mnas.space import Architecture
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from mnas.export import Exported, Format
     from mnas.models import Network, TrainedModel
@@ -94,6 +94,7 @@ def train_model(
         model.begin(settings, dataset.class_names, resume)
         if networks:
             _train(settings, dataset, networks, model, hardware, watch)
+        model.remove_checkpoint()
         if "validation" not in model.scores():
             watch.phase("evaluating on the validation images")
             model.add_scores("validation", score(model.trained(), dataset.split("validation")))
@@ -196,7 +197,7 @@ class _Networks:
     """What a training begins with."""
 
     module: Network
-    teacher: Network | None
+    teacher: nn.Module | None
 
 
 def _train(
@@ -235,7 +236,6 @@ def _train(
         made=model.made(),
     )
     save_model(model.model_file, trained)
-    checkpoints.path.unlink(missing_ok=True)
 
 
 def _is_first(hardware: Hardware | None) -> bool:
@@ -249,7 +249,10 @@ def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Ne
     """The module before its training, with fresh weights or given ones, and the teacher."""
     from mnas.models import build_model, load_weights
 
-    teacher = _teacher(settings.teacher, dataset) if settings.teacher else None
+    teacher = None
+    if settings.teacher:
+        watch.phase(f"loading the teacher {settings.teacher}")
+        teacher = _teacher(settings.teacher, dataset)
     architecture, dropout, seed = settings.architecture, settings.recipe.dropout, settings.seed
     if settings.weights is None:
         return _Networks(build_model(architecture, dropout=dropout, seed=seed), teacher)
@@ -257,9 +260,14 @@ def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Ne
     return _Networks(load_weights(settings.weights, architecture, dropout=dropout, seed=seed), teacher)
 
 
-def _teacher(path: str, dataset: Dataset) -> Network:
-    """The trained model whose answers are learnt too, which must be about the same images and classes."""
-    model = ModelFolder(Path(path).expanduser())
+def _teacher(name: str, dataset: Dataset) -> nn.Module:
+    """The model whose answers are learnt too, which must be about the same images and classes."""
+    from mnas.models import is_published, load_published
+
+    if is_published(name):
+        classes, mean, std = len(dataset.class_names), dataset.mean, dataset.std
+        return load_published(name, classes=classes, resolution=dataset.resolution, mean=mean, std=std)
+    model = ModelFolder(Path(name).expanduser())
     trained = model.trained()
     _check_fits(model, trained, dataset, "let it teach")
     return trained.module

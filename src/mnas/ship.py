@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from mnas import registry
-from mnas._whole_file import write_whole
+from mnas._whole_file import remove_unfinished, write_whole
 from mnas.config import Part, Settings
 from mnas.datasets import Dataset
 from mnas.devices import Device
@@ -116,6 +116,7 @@ def ship(
         raise SettingsError(f"{settings.run} has no completed trial to ship")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(lock_folder(folder, f"mnas evaluate {folder / 'model'}")):
+        remove_unfinished(folder)
         journal = _Journal(folder / "ship.json")
         journal.begin(settings.identity)
         device = _device(settings, stored)
