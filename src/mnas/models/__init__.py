@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
     from mnas.models._preprocessing import Preprocessing
+    from mnas.models._published import is_published, load_published
     from mnas.models._timm import load_timm
     from mnas.models._torchvision_weights import load_torchvision
     from mnas.models._trained_model import TrainedModel
@@ -27,7 +28,9 @@ __all__ = [
     "TrainedModel",
     "build_model",
     "import_torchvision",
+    "is_published",
     "load_model",
+    "load_published",
     "load_timm",
     "load_torchvision",
     "load_weights",
@@ -43,7 +46,9 @@ _HOMES = {
     "TrainedModel": "mnas.models._trained_model",
     "build_model": "mnas.models._network",
     "import_torchvision": "mnas._torchvision",
+    "is_published": "mnas.models._published",
     "load_model": "mnas.models._model_file",
+    "load_published": "mnas.models._published",
     "load_timm": "mnas.models._timm",
     "load_torchvision": "mnas.models._torchvision_weights",
     "load_weights": "mnas.models._weights",
