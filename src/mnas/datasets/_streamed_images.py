@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,13 @@ class StreamedImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def chosen(self, indices: Tensor) -> StreamedImages:
+        """The split that holds these of the images; one that is there several times is cropped anew each time."""
+        chosen, labels = self._chosen[indices], self.labels[indices]
+        return StreamedImages(
+            self._source, chosen, labels, self._channels, self._resolution, self._broken, self._loader_workers
+        )
+
     def batches(
         self, size: int, seed: int | None = None, start: int = 0, step: int = 1
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -88,6 +96,7 @@ class StreamedImages:
             batch_sampler=_Numbers(chosen),
             num_workers=self._loader_workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_ignore_interrupts,
             # Without a generator of its own a DataLoader draws from torch's global one.
             generator=torch.Generator().manual_seed(seed or 0),
         )
@@ -109,6 +118,11 @@ def _kept(batch: _Batch) -> Tensor:
 def _filled(batch: _Batch) -> Tensor:
     """Every readable image once, and again from the first one for each that is broken."""
     return torch.arange(batch.size) % len(batch.places)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C is for the training, which takes its step to the end with what the loader processes give it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:
