@@ -139,9 +139,14 @@ def test_several_labels_per_image_have_their_own_columns():
 
 def test_a_thousand_classes_make_a_page_without_a_thousand_columns():
     names = tuple(f"class {number}" for number in range(200))
-    page = render_card_html(a_card(class_names=names, scores={"test": some_scores(names)}))
+    card = a_card(class_names=names, scores={"test": some_scores(names)})
+    page = render_card_html(card)
     assert page.count("<svg") == 1  # the curve alone
     assert "<details><summary>Each class" in page
+    for text in (words(page), render_card_markdown(card)):
+        assert "100 of 200 classes" in text
+        assert "class 198" in text  # taken for class 199 most often of all
+    assert render_card_markdown(card).count("\n| class") == 1 + 30 + 100  # pairs in place of the matrix, classes
 
 
 def test_both_pages_lie_in_the_folder(tmp_path):

@@ -16,6 +16,8 @@ from mnas.space import Architecture, count_by_block, count_madds, count_params, 
 if TYPE_CHECKING:
     from mnas.export import Exported
 
+_FEW_MISTAKES, _MANY_MISTAKES = 10, 30  # beside a matrix, and in its place
+_MOST_CLASSES = 100  # with a row of their own
 _UNSAID = ("devices", "notes", "model_bytes")  # of a latency's conditions: said elsewhere on the page
 
 
@@ -32,11 +34,10 @@ def write_card(card: Card, folder: Path) -> None:
 def render_card_html(card: Card) -> str:
     """The card as one page that needs nothing from elsewhere; text from outside is escaped."""
     main = card.main
-    has_matrix = main is not None and 0 < len(main[1].confusion) <= MOST_DRAWN_CLASSES
     figures = {
         "front_svg": svg(front_figure(card.origin.result, card.origin.trial)) if card.origin else "",
         "curve_svg": svg(curve_figure(card.curve)) if card.curve else "",
-        "confusion_svg": svg(confusion_figure(main[1])) if main and has_matrix else "",
+        "confusion_svg": svg(confusion_figure(main[1])) if main and _has_matrix(card) else "",
     }
     return _environment(autoescape=True).get_template("card.html.jinja").render(**_facts(card), **figures)
 
@@ -89,7 +90,8 @@ def _facts(card: Card) -> dict[str, Any]:
         "weight_bytes": weight_bytes(architecture),
         "activation_bytes": peak_activation_bytes(architecture),
         "conditions": {k: v for k, v in latency.environment.items() if k not in _UNSAID} if latency else {},
-        "classes": _classes(card),
+        "classes": _classes(card)[:_MOST_CLASSES],
+        "mistakes": _mistakes(card),
     }
 
 
@@ -99,6 +101,20 @@ def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:
         (text, rows[-1].resolution, sum(row.params for row in rows), sum(row.madds for row in rows))
         for _, text, rows in count_by_block(architecture)
     ]
+
+
+def _has_matrix(card: Card) -> bool:
+    return card.main is not None and 0 < len(card.main[1].confusion) <= MOST_DRAWN_CLASSES
+
+
+def _mistakes(card: Card) -> list[tuple[str, str, int, float]]:
+    """True class, given class, how often, and the share of the true class; more of them where no matrix is drawn."""
+    if card.main is None:
+        return []
+    scores = card.main[1]
+    images = {row.name: row.images for row in scores.classes}
+    most = _FEW_MISTAKES if _has_matrix(card) else _MANY_MISTAKES
+    return [(truth, given, count, count / max(images[truth], 1)) for truth, given, count in scores.confused(most)]
 
 
 def _classes(card: Card) -> list[Any]:
