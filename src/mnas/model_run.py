@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mnas.models import Network, TrainedModel
     from mnas.training import Hardware, Progress
 
+SHIPPED = "model"  # the folder of a run's shipped model
 _CALIBRATION_IMAGES = 128
 _CHECK_IMAGES = 512
 _CHECK_BATCH = 16
@@ -174,7 +175,7 @@ def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), c
         latency = origin.trial.measurement.latency
     write_card(
         Card(
-            title=model.path.resolve().name,
+            title=_title(model, origin),
             architecture=trained.architecture,
             class_names=trained.class_names,
             preprocessing=trained.preprocessing,
@@ -302,6 +303,12 @@ def _check_fits(model: ModelFolder, trained: TrainedModel, dataset: Dataset, wha
             f"{model.path} takes images of {trained.architecture.input_channels} channels, data set {dataset.name!r} "
             f"gives {channels}: set channels under [dataset]"
         )
+
+
+def _title(model: ModelFolder, origin: Origin | None) -> str:
+    """The folder's name, but for the one that every ship has."""
+    name = model.path.resolve().name
+    return f"{origin.result.name}, trial {origin.trial.number}" if origin and name == SHIPPED else name
 
 
 def _origin(settings: TrainingSettings) -> tuple[Origin | None, list[str]]:

@@ -46,7 +46,7 @@ def balanced(images: Images, seed: int) -> Images:
 
 def _equal_shares(labels: Tensor, generator: torch.Generator) -> Tensor:
     """Indices (n,) of n images, class by class."""
-    members = [torch.nonzero(labels == name)[:, 0] for name in labels.unique()]
+    members = [torch.nonzero(labels == name)[:, 0] for name in sorted(set(labels.tolist()))]
     share, rest = divmod(len(labels), len(members))
     gets_one_more = torch.randperm(len(members), generator=generator) < rest
     return torch.cat(
