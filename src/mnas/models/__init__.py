@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mnas.models._model_file import load_model, save_model
     from mnas.models._network import Network, build_model
     from mnas.models._preprocessing import Preprocessing
+    from mnas.models._published import is_published, load_published
     from mnas.models._timm import load_timm
     from mnas.models._torchvision_weights import load_torchvision
     from mnas.models._trained_model import TrainedModel
@@ -42,8 +43,10 @@ __all__ = [
     "detections_of",
     "encode_boxes",
     "import_torchvision",
+    "is_published",
     "load_detector_weights",
     "load_model",
+    "load_published",
     "load_timm",
     "load_torchvision",
     "load_weights",
@@ -69,8 +72,10 @@ _HOMES = {
     "detections_of": "mnas.models._detections",
     "encode_boxes": "mnas.models._detections",
     "import_torchvision": "mnas._torchvision",
+    "is_published": "mnas.models._published",
     "load_detector_weights": "mnas.models._weights",
     "load_model": "mnas.models._model_file",
+    "load_published": "mnas.models._published",
     "load_timm": "mnas.models._timm",
     "load_torchvision": "mnas.models._torchvision_weights",
     "load_weights": "mnas.models._weights",

@@ -14,7 +14,6 @@ from mnas.space import (
     Block,
     BlockSpace,
     DetectionHead,
-    Head,
     Padding,
     Stem,
     mnasnet_space,
