@@ -24,8 +24,9 @@ class DetectorTolerance:
         SettingsError: a number is not from 0 to 1.
     """
 
-    boxes_difference: float = 1e-4  # of a side of any box, as a fraction of the image: .03 pixels of 320
-    scores_difference: float = 1e-4  # of any score
+    # In fp32 torch itself is off from double precision by up to 2e-4 where weights are hardly trained.
+    boxes_difference: float = 1e-3  # of a side of any box, as a fraction of the image: .3 pixels of 320
+    scores_difference: float = 1e-3  # of any score
     agreement: float = 0.99  # share of the detections that are torch's, at least
 
     def __post_init__(self) -> None:
