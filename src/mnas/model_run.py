@@ -236,7 +236,7 @@ def train_into(
     is_multilabel: bool,
     preprocessing: Preprocessing,
     task: Task | None = None,
-    teacher: Network | None = None,
+    teacher: nn.Module | None = None,
     hardware: Hardware | None = None,
     watch: Watch,
 ) -> None:

@@ -48,8 +48,8 @@ class Detection:
         unknown += [name for name in _ONLY_PLAIN if getattr(recipe, name) != getattr(plain, name)]
         if unknown:
             raise SettingsError(
-                f"detectors are trained without {', '.join(unknown)}: set numbers to 0, leave out the others, or take "
-                "a recipe for detectors"
+                f"detectors are trained without {', '.join(unknown)}: set numbers to 0, leave out the others, or "
+                "take a recipe for detectors"
             )
         return BoxMirror(recipe.mirror and dataset.mirrors, Normalize(dataset, device))
 
