@@ -5,7 +5,7 @@ checkpoint.safetensors   while it is being trained
 curve.jsonl              one line per epoch
 model.safetensors        the trained model (mnas.models.load_model)
 scores.json              by split
-exports.json, model.onnx, model-int8.onnx, model.tflite, ...
+exports.json, model.onnx, model.onnx.json, model-int8.onnx, model.tflite, ...
 latency.json             where it was measured
 card.html, card.md
 """
@@ -52,9 +52,7 @@ class TrainingSettings:
     recipe: Recipe
     seed: int = 0
     weights: str | None = None  # what it starts from; None: fresh ones
-    teacher: str | None = (
-        None  # whose answers it learns too (a folder, timm:NAME, torchvision:NAME), with distillation
-    )
+    teacher: str | None = None  # whose answers it learns too, with distillation: a model's folder, or timm:NAME
     run: str | None = None  # the run folder that the architecture comes from
     trial: int | None = None
 
