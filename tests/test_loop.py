@@ -54,6 +54,7 @@ def test_an_extended_run_is_the_longer_run(simulate, essence, tmp_path, controll
     assert [essence(t) for t in extended.trials] == [essence(t) for t in whole.trials]
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_another_s_trials_and_keeps_them(simulate, essence, tmp_path):
     """They are copied: resuming needs the other run no more, whatever became of it."""
     guided = {"name": "guided", "batch": 5, "initial": 5}

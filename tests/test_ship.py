@@ -113,6 +113,7 @@ def limited(run: Path, tmp_path: Path, limit_ms: float) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_what_breaks_a_hard_limit_on_the_device_is_named_and_not_trained(run, settings, tmp_path):
     from mnas.folder import load_result
 
@@ -154,6 +155,7 @@ def test_a_ship_with_other_settings_is_refused_with_the_difference(settings, tmp
         ship(settings, folder)
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_is_named_and_the_others_are_shipped(settings, tmp_path, monkeypatch):
     from mnas.errors import TrainingError
 

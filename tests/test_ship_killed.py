@@ -115,6 +115,7 @@ def undisturbed(settings, tmp_path_factory) -> tuple[Path, dict[str, object]]:
     return folder, outcome(folder)
 
 
+@pytest.mark.slow
 def test_a_ship_that_is_killed_while_it_trains_ends_as_if_nothing_had_been(settings, undisturbed, tmp_path):
     assert killed(settings, tmp_path / "ship", after(20), 0.0)
     assert not (tmp_path / "ship" / "model").exists()

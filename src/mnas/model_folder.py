@@ -5,7 +5,7 @@ checkpoint.safetensors   while it is being trained
 curve.jsonl              one line per epoch
 model.safetensors        the trained model (mnas.models.load_model)
 scores.json              by split; a detector's: detection_scores.json
-exports.json, model.onnx, model-int8.onnx, model.tflite, ...; a detector's: model-nms.onnx, postprocess.py
+exports.json, model.onnx, model.onnx.json, model-int8.onnx, ...; a detector's: model-nms.onnx, postprocess.py
 latency.json             where it was measured
 card.html, card.md
 """
@@ -55,9 +55,7 @@ class TrainingSettings:
     recipe: Recipe
     seed: int = 0
     weights: str | None = None  # what it starts from; None: fresh ones
-    teacher: str | None = (
-        None  # whose answers it learns too (a folder, timm:NAME, torchvision:NAME), with distillation
-    )
+    teacher: str | None = None  # whose answers it learns too, with distillation: a model's folder, or timm:NAME
     run: str | None = None  # the run folder that the architecture comes from
     trial: int | None = None
 

@@ -57,6 +57,7 @@ def test_retraining_takes_training_and_validation_images_and_measures_on_the_tes
     assert trained.accuracy == retrain(SMALL, dataset, Recipe(epochs=4), seed=1).accuracy
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_estimate():
     here = task().estimate(SMALL, seed=5)
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:

@@ -86,6 +86,7 @@ def made(folder):
     return file
 
 
+@pytest.mark.slow
 def test_a_profile_is_transferred_from_few_measurements(folder, made):
     options = ("--device", "simulated", "--space", folder / "space.toml", "--out", folder / "moved.profile")
     done = mnas("profile", "--like", made, *options, "--json")

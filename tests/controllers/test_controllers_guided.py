@@ -120,6 +120,7 @@ def test_a_search_for_the_front_dominates_more_than_one_for_a_reward() -> None:
     assert latencies == sorted(latencies)
 
 
+@pytest.mark.slow
 def test_both_goals_take_turns() -> None:
     """More front than a search for the reward has, more reward than a search for the front, after 90 trials."""
     objective = WeightedProduct.hard(target_ms=7)

@@ -43,6 +43,7 @@ def test_a_board_that_is_named_and_cannot_be_reached_says_why(quiet):
     assert found["ssh://nowhere.invalid"].problem
 
 
+@pytest.mark.slow
 def test_gpus_are_what_nvidia_smi_tells(quiet, tmp_path):
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho '0, NVIDIA H100, 570.1, 81559 MiB'\n")

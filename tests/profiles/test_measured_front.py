@@ -115,6 +115,7 @@ def test_a_device_that_is_away_loses_nothing_and_is_asked_again(on_profile, shel
     assert len(shelf.asked) == len(set(shelf.asked)) == len(result.front)
 
 
+@pytest.mark.slow
 def test_a_finished_run_measures_nothing_again_and_an_extended_one_what_is_new(on_profile, shelf, tmp_path):
     on_profile()
     before = list(shelf.asked)

@@ -25,6 +25,7 @@ class Fickle(SimulatedDevice):
         return super().measure(architecture)
 
 
+@pytest.mark.slow
 def test_it_keeps_to_the_number_of_measurements(space):
     device = Fickle()
     profile = make_profile(device, space, most=50)
@@ -46,6 +47,7 @@ def test_the_same_seed_measures_the_same_layers_first(space):
     assert firsts[0] == firsts[1]
 
 
+@pytest.mark.slow
 def test_networks_of_the_check_are_not_learnt_from(space):
     """A device on which they are ten times slower: the error says so, and the fit does not follow."""
     first = make_profile(Fickle(), space, most=50)

@@ -81,6 +81,7 @@ def test_members_of_mnasnet_are_no_members() -> None:
     assert architecture not in SPACE
 
 
+@pytest.mark.slow
 def test_every_row_decodes_and_has_the_datas_parameters(accel_nasbench_rows: list[dict[str, str]]) -> None:
     """params_m is not rounded: millions with six decimals, so the counts must agree to the last parameter."""
     assert len(accel_nasbench_rows) == 4612

@@ -105,6 +105,7 @@ def test_predicting_needs_neither_torch_nor_scikit_learn() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_page_has_the_tables_of_the_shipped_files() -> None:
     script = ROOT / "scripts" / "fit_surrogates.py"
     done = subprocess.run([sys.executable, script, "--tables"], capture_output=True, text=True, check=True)
@@ -115,6 +116,7 @@ def test_the_page_has_the_tables_of_the_shipped_files() -> None:
         assert line in page
 
 
+@pytest.mark.slow
 def test_the_script_reads_rows_and_writes_a_surrogate(accel_nasbench_csv: Path, tmp_path: Path) -> None:
     """A per-block table is linear algebra: the same rows give the shipped file's numbers again."""
     shutil.copy(DATA / "a100.safetensors", tmp_path / "shipped")

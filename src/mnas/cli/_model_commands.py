@@ -131,9 +131,11 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Write a trained model for runtimes, each file checked in its runtime on real images."""
+    from mnas.export import check_formats
     from mnas.model_folder import ModelFolder
 
     formats = to or ["onnx"]
+    check_formats(formats)
     if ModelFolder(model).settings().architecture.is_detector:
         _export_detector(model, formats, int8, nms, least_score, json)
         return

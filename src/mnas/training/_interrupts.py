@@ -15,9 +15,9 @@ _Handler = Callable[[int, FrameType | None], Any]
 class Interrupts:
     """Holds back interrupts within a `with` block, so that what is kept of a training is of a whole step.
 
-    Those before have their handlers called by `deliver`, in the middle of `let_through` and at the end of the block.
+    What was held back goes to its handler at `deliver`, as `let_through` begins and at the end of the block.
     A second one is not held back: who presses Ctrl-C again wants no step any more. Signals whose handler is not
-    Python's stay as they are; so do all where this is not the main thread, which alone may have handlers.
+    Python's stay as they are; so do all where this is not the main thread, which alone may set handlers.
     """
 
     def __init__(self) -> None:
