@@ -3,6 +3,7 @@
     python benchmarks/bench_search_profile.py                        # makes the profile too; 15 minutes when quiet
     python benchmarks/bench_search_profile.py --profile cpu.profile  # of this CPU, for the space accel-nasbench
     python benchmarks/bench_search_profile.py --again                # also the measured search with another seed
+    python benchmarks/bench_search_profile.py --out FOLDER           # kept there; the same command goes on from there
 
 Both have the imagenet preset's space, controller, predicted accuracy and device (this CPU), the same seed, trials and
 target, which is the profile's median over the space. Then all networks of both fronts are measured again in turn,
@@ -28,10 +29,12 @@ import numpy as np
 
 from mnas.config import load_settings
 from mnas.devices import LocalDevice
+from mnas.folder import load_result
 from mnas.objective import Latency
 from mnas.pareto import front_indices, hypervolume
 from mnas.profiles import Profile, read_profile, write_profile
 from mnas.profiling import make_profile
+from mnas.result import SearchResult
 from mnas.run import search
 from mnas.space import Architecture, accel_nasbench_space
 
@@ -39,6 +42,7 @@ PRESET = load_settings("imagenet")
 DEVICE = PRESET.device.model_dump()  # this CPU
 DRAWS = 1000
 MEDIAN_OF = 500  # networks
+PATIENCE_S = 600.0  # of measuring again: what was searched before is not to be lost to a minute's load
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,10 @@ class Found:
 
 
 def profile_from(file: Path | None, minutes: float, folder: Path) -> tuple[Profile, Path, float | None]:
-    """The profile, its file, and the seconds it took if it was made here."""
-    if file is not None:
-        return read_profile(file), file, None
+    """The profile, its file, and the seconds it took if it was made now."""
+    made_before = folder / "cpu.profile"
+    if file is not None or made_before.exists():
+        return read_profile(file or made_before), file or made_before, None
     began = time.monotonic()
     options = {key: value for key, value in DEVICE.items() if key != "name"}
     with LocalDevice(**options) as device:
@@ -70,6 +75,9 @@ def median_ms(profile: Profile) -> float:
 
 def searched(name: str, device: Mapping[str, Any], target_ms: float, trials: int, seed: int, folder: Path) -> Found:
     """One search to its end; on a profile that is with its front measured."""
+    out = folder / name.replace(" ", "-")
+    if (out / "seconds").exists():
+        return Found(name, float((out / "seconds").read_text()), _front(load_result(out)))
     began = time.monotonic()
     result = search(
         space=PRESET.space.name,
@@ -82,15 +90,20 @@ def searched(name: str, device: Mapping[str, Any], target_ms: float, trials: int
         trials=trials,
         seed=seed,
         workers=0,
-        out=folder / name.replace(" ", "-"),
+        out=out,
     )
     seconds = time.monotonic() - began
+    (out / "seconds").write_text(str(seconds))
+    return Found(name, seconds, _front(result))
+
+
+def _front(result: SearchResult) -> tuple[tuple[Architecture, float, float], ...]:
     front = []
     for trial in result.front:
         assert trial.accuracy is not None
         assert trial.latency_ms is not None
         front.append((trial.architecture, trial.accuracy, trial.latency_ms))
-    return Found(name, seconds, tuple(front))
+    return tuple(front)
 
 
 def measured_again(found: Sequence[Found], processes: int) -> dict[str, Latency]:
@@ -99,7 +112,7 @@ def measured_again(found: Sequence[Found], processes: int) -> dict[str, Latency]
     options = {
         key: value for key, value in DEVICE.items() if key not in ("name", "half_width")
     }  # narrower than those
-    with LocalDevice(**options) as device:
+    with LocalDevice(**options, patience_s=PATIENCE_S) as device:
         return dict(zip([n.id for n in networks], device.measure_together(networks, processes), strict=True))
 
 
@@ -154,9 +167,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=5, help="fresh ones, for each network measured again")
     parser.add_argument("--again", action="store_true", help="the measured search with the next seed, too")
+    parser.add_argument("--out", type=Path, help="keep profile and runs here, and go on from what is there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = arguments.out or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
         profile, file, made_s = profile_from(arguments.profile, arguments.minutes, folder)
         target_ms = median_ms(profile)
         on_profile = {"name": "profile", "file": str(file), "measure_on": DEVICE}

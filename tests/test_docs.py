@@ -50,7 +50,7 @@ def test_every_settings_key_is_documented():
     tables = (Settings, ObjectiveSettings, StoppingSettings, FinalSettings)
     keys = [key for table in tables for key in table.model_fields]
     given = {"dataset", "space", "seed", "known_accuracy"}  # by mnas itself
-    for kind in ("space", "controller", "device", "dataset", "accuracy"):
+    for kind in ("space", "controller", "device", "dataset", "detection", "accuracy"):
         for name in registry.names(kind):
             assert f"`{name}`" in text, name
             keys += [option for option in registry.options(kind, name) if option not in given]

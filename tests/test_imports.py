@@ -17,9 +17,9 @@ FLOORS = [
     {"objective"},
     {"trial"},
     {"pareto"},
-    {"surrogates", "profiles"},
+    {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
-    {"stopping", "result", "scores", "detection_scores"},
+    {"stopping", "result", "scores"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},
@@ -29,7 +29,7 @@ FLOORS = [
     {"folder"},
     {"run", "model_folder"},
     {"model_run"},
-    {"ship"},
+    {"detector_run", "ship"},
     {"cli"},
 ]
 BETWEEN_LEAVES = {

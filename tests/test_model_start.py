@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,3 +93,25 @@ def test_published_weights_are_fine_tuned_on_grey_images_of_other_classes(tmp_pa
     stem = published.conv_stem.weight.detach().sum(1, keepdim=True)
     assert torch.allclose(model.module.stem.conv.weight, stem, atol=1e-5)
     assert model.class_names == tuple("0123456789")
+
+
+def test_a_published_model_teaches_by_its_name(tmp_path, monkeypatch):
+    """From --teacher's name to a student on disk; a random model of two classes stands in for the published one."""
+    import_torchvision()
+    timm = pytest.importorskip("timm")
+    published = timm.create_model("mobilenetv3_small_050", pretrained=False, num_classes=2)
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained: published)
+    pixels = np.random.default_rng(0).integers(0, 256, (80, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(80) % 2
+    np.savez(tmp_path / "x.npz", x_train=pixels, y_train=labels, x_test=pixels[:20], y_test=labels[:20])
+    data = Part.model_validate({"name": "npz", "path": str(tmp_path / "x.npz")})
+    architecture = Architecture.parse(BLOCKS.replace("r12_c1", "r32_c3"))
+    taught, alone = (
+        train_model(TrainingSettings("small", architecture, data, recipe, teacher=teacher), tmp_path / name).trained()
+        for name, recipe, teacher in (
+            ("taught", Recipe(epochs=1, distillation=0.9), "timm:mobilenetv3_small_050"),
+            ("alone", Recipe(epochs=1), None),
+        )
+    )
+    assert not torch.equal(taught.module.classifier.weight, alone.module.classifier.weight)
+    assert taught.made["model"]["teacher"] == "timm:mobilenetv3_small_050"

@@ -87,6 +87,22 @@ def test_several_labels_are_counted_as_by_hand():
     assert scores.confusion == ()
 
 
+def test_a_thousand_classes_make_a_small_file():
+    classes = tuple(ClassScore(str(number), 50, 0.8, 0.8, 0.8) for number in range(1000))
+    rows = tuple(tuple(40 if c == r else 10 if c == (r + 1) % 1000 else 0 for c in range(1000)) for r in range(1000))
+    scores = Scores(50_000, 0.8, 0.79, 0.81, 0.8, 0.8, classes, confusion=rows)
+    text = json.dumps(scores.to_dict())
+    assert len(text) < 200_000
+    assert Scores.from_dict(json.loads(text)) == scores
+    assert scores.to_dict()["confusion"][3] == {"3": 40, "4": 10}
+
+
+def test_scores_with_whole_rows_are_read_too():
+    scores = score(reader(), images(one_hot(0, 0, 1), torch.tensor([0, 1, 1])))
+    whole = scores.to_dict() | {"confusion": [list(row) for row in scores.confusion]}
+    assert Scores.from_dict(whole) == scores
+
+
 def test_labels_of_another_kind_are_refused():
     with pytest.raises(SettingsError, match="trained for several labels per image, these images have one label"):
         score(reader(is_multilabel=True), images(one_hot(0), torch.tensor([0])))

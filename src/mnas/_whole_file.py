@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from pathlib import Path
 
 from mnas.errors import SettingsError, StorageError
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{32}")
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -35,3 +38,10 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had written of a file; only for who holds the folder alone."""
+    for entry in folder.iterdir():
+        if _UNFINISHED.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)

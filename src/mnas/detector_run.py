@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from mnas import registry
 from mnas.config import Part
@@ -173,7 +173,7 @@ def find_objects(trained: TrainedModel, picture: Any, score: float = 0.3) -> Det
     pixels = torch.from_numpy(np.array(resized)).reshape(*side, -1).permute(2, 0, 1)[None]
     with torch.inference_mode():
         outputs = trained.module.eval()(preprocessing.normalize(pixels))
-    activation = "sigmoid" if trained.is_multilabel else "softmax"
+    activation: Literal["sigmoid", "softmax"] = "sigmoid" if trained.is_multilabel else "softmax"
     return detections_of(outputs, default_boxes(trained.architecture), activation=activation, score=score)[0]
 
 

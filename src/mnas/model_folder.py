@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import tomli_w
 
 from mnas._toml import read_toml
-from mnas._whole_file import write_whole
+from mnas._whole_file import remove_unfinished, write_whole
 from mnas.config import Part
 from mnas.detection_scores import DetectionScores
 from mnas.errors import SettingsError, StorageError
@@ -55,7 +55,9 @@ class TrainingSettings:
     recipe: Recipe
     seed: int = 0
     weights: str | None = None  # what it starts from; None: fresh ones
-    teacher: str | None = None  # the model whose answers it learns too, where the recipe has distillation
+    teacher: str | None = (
+        None  # whose answers it learns too (a folder, timm:NAME, torchvision:NAME), with distillation
+    )
     run: str | None = None  # the run folder that the architecture comes from
     trial: int | None = None
 
@@ -117,6 +119,7 @@ class ModelFolder:
         except OSError as error:
             raise StorageError(f"cannot make the folder {self.path}: {error}") from error
         with contextlib.closing(lock_folder(self.path, f"{self.path}/curve.jsonl has a line per epoch")):
+            remove_unfinished(self.path)
             yield
 
     def begin(self, settings: TrainingSettings, class_names: Sequence[str], resume: bool) -> None:
@@ -146,6 +149,12 @@ class ModelFolder:
     def class_names(self) -> tuple[str, ...]:
         """Of the data set that it is trained on."""
         return tuple(self._training()["classes"])
+
+    def remove_checkpoint(self) -> None:
+        """Once the model is there, nothing goes on from it."""
+        from mnas.training import Checkpoints
+
+        Checkpoints(self.path).path.unlink(missing_ok=True)
 
     def trained(self) -> TrainedModel:
         """The trained model.

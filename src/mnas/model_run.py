@@ -23,12 +23,13 @@ from mnas.scores import Scores, score
 from mnas.space import Architecture
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from mnas.export import Exported, Format
     from mnas.models import BuiltModel, Network, Preprocessing, TrainedModel
     from mnas.training import Hardware, Progress, Task
 
+SHIPPED = "model"  # the folder of a run's shipped model
 _CALIBRATION_IMAGES = 128
 _CHECK_IMAGES = 512
 _CHECK_BATCH = 16
@@ -94,6 +95,7 @@ def train_model(
         model.begin(settings, dataset.class_names, resume)
         if networks:
             _train(settings, dataset, networks, model, hardware, watch)
+        model.remove_checkpoint()
         if "validation" not in model.scores():
             watch.phase("evaluating on the validation images")
             model.add_scores("validation", score(model.trained(), dataset.split("validation")))
@@ -178,7 +180,7 @@ def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), c
         latency = origin.trial.measurement.latency
     write_card(
         Card(
-            title=model.path.resolve().name,
+            title=_title(model, origin),
             architecture=trained.architecture,
             class_names=trained.class_names,
             preprocessing=trained.preprocessing,
@@ -201,7 +203,7 @@ class _Networks:
     """What a training begins with."""
 
     module: Network
-    teacher: Network | None
+    teacher: nn.Module | None
 
 
 def _train(
@@ -234,7 +236,7 @@ def train_into(
     is_multilabel: bool,
     preprocessing: Preprocessing,
     task: Task | None = None,
-    teacher: Network | None = None,
+    teacher: nn.Module | None = None,
     hardware: Hardware | None = None,
     watch: Watch,
 ) -> None:
@@ -269,7 +271,6 @@ def train_into(
         made=model.made(),
     )
     save_model(model.model_file, trained)
-    checkpoints.path.unlink(missing_ok=True)
 
 
 def is_first_process(hardware: Hardware | None) -> bool:
@@ -283,7 +284,10 @@ def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Ne
     """The module before its training, with fresh weights or given ones, and the teacher."""
     from mnas.models import build_model, load_weights
 
-    teacher = _teacher(settings.teacher, dataset) if settings.teacher else None
+    teacher = None
+    if settings.teacher:
+        watch.phase(f"loading the teacher {settings.teacher}")
+        teacher = _teacher(settings.teacher, dataset)
     architecture, dropout, seed = settings.architecture, settings.recipe.dropout, settings.seed
     if settings.weights is None:
         return _Networks(build_model(architecture, dropout=dropout, seed=seed), teacher)
@@ -291,14 +295,16 @@ def _networks(settings: TrainingSettings, dataset: Dataset, watch: Watch) -> _Ne
     return _Networks(load_weights(settings.weights, architecture, dropout=dropout, seed=seed), teacher)
 
 
-def _teacher(path: str, dataset: Dataset) -> Network:
-    """The trained model whose answers are learnt too, which must be about the same images and classes."""
-    from mnas.models import Network
+def _teacher(name: str, dataset: Dataset) -> nn.Module:
+    """The model whose answers are learnt too, which must be about the same images and classes."""
+    from mnas.models import is_published, load_published
 
-    model = ModelFolder(Path(path).expanduser())
+    if is_published(name):
+        classes, mean, std = len(dataset.class_names), dataset.mean, dataset.std
+        return load_published(name, classes=classes, resolution=dataset.resolution, mean=mean, std=std)
+    model = ModelFolder(Path(name).expanduser())
     trained = _classifier(model)
     _check_fits(model, trained, dataset, "let it teach")
-    assert isinstance(trained.module, Network)
     return trained.module
 
 
@@ -338,6 +344,12 @@ def _check_fits(model: ModelFolder, trained: TrainedModel, dataset: Dataset, wha
             f"{model.path} takes images of {trained.architecture.input_channels} channels, data set {dataset.name!r} "
             f"gives {channels}: set channels under [dataset]"
         )
+
+
+def _title(model: ModelFolder, origin: Origin | None) -> str:
+    """The folder's name, but for the one that every ship has."""
+    name = model.path.resolve().name
+    return f"{origin.result.name}, trial {origin.trial.number}" if origin and name == SHIPPED else name
 
 
 def _origin(settings: TrainingSettings) -> tuple[Origin | None, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,15 +70,23 @@ class Scores:
         return sorted(mistakes, key=lambda mistake: -mistake[2])[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON. Of the confusion matrix each row has its columns that are not zero."""
+        # A thousand classes make a million numbers, nearly all of them zero.
+        rows = [{str(column): count for column, count in enumerate(row) if count} for row in self.confusion]
+        return asdict(replace(self, confusion=())) | {"confusion": rows}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scores:
-        """The inverse of `to_dict`, from JSON too."""
+        """The inverse of `to_dict`, from JSON too, and of rows with all their columns."""
         classes = tuple(ClassScore(**row) for row in data["classes"])
-        confusion = tuple(tuple(row) for row in data["confusion"])
+        confusion = tuple(_dense(row, len(classes)) for row in data["confusion"])
         return cls(**{**data, "classes": classes, "confusion": confusion})
+
+
+def _dense(row: Mapping[str, int] | Sequence[int], columns: int) -> tuple[int, ...]:
+    if not isinstance(row, Mapping):
+        return tuple(row)
+    return tuple(row.get(str(column), 0) for column in range(columns))
 
 
 def score(trained: TrainedModel, images: Images, *, batch: int = _BATCH) -> Scores:

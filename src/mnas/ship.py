@@ -22,14 +22,23 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from mnas import registry
-from mnas._whole_file import write_whole
+from mnas._whole_file import remove_unfinished, write_whole
 from mnas.config import Part, Settings
 from mnas.datasets import Dataset
 from mnas.devices import Device
 from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
 from mnas.folder import load_result, stored_settings, toml_values
 from mnas.model_folder import ModelFolder, TrainingSettings
-from mnas.model_run import Watch, evaluate_model, export_model, fitted, make_dataset, train_model, write_model_card
+from mnas.model_run import (
+    SHIPPED,
+    Watch,
+    evaluate_model,
+    export_model,
+    fitted,
+    make_dataset,
+    train_model,
+    write_model_card,
+)
 from mnas.objective import Latency, Measurement, Objective
 from mnas.report import Candidate
 from mnas.result import SearchResult
@@ -116,6 +125,7 @@ def ship(
         raise SettingsError(f"{settings.run} has no completed trial to ship")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(lock_folder(folder, f"mnas evaluate {folder / 'model'}")):
+        remove_unfinished(folder)
         journal = _Journal(folder / "ship.json")
         journal.begin(settings.identity)
         device = _device(settings, stored)
@@ -263,7 +273,7 @@ class _Ship:
 
     def _model(self, chosen: _Entry) -> ModelFolder:
         """The chosen candidate in a folder of its own."""
-        model = ModelFolder(self.folder / "model")
+        model = ModelFolder(self.folder / SHIPPED)
         model.path.mkdir(exist_ok=True)
         if not model.is_finished:
             for name in _COPIED:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
 import shlex
-import signal
 import subprocess
-import time
+import termios
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 from command_line import MNAS, mnas, shown_on_a_terminal
 
 BLOCKS = "input_r12_c1 stem_k3_s1_c8 ds_r1_k3_s2_c16 ir_r1_k3_s2_e2_c24 head_c32_n10"
@@ -75,22 +80,35 @@ def test_a_mistake_gets_a_message_and_an_exit_code(within, monkeypatch, tmp_path
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on_and_going_on_ends_it(tmp_path):
-    out = tmp_path / "model"
-    command = [*MNAS, "train", BLOCKS, "--data", "digits", "--epochs", "60", "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (out / "curve.jsonl").exists():
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "Traceback" not in stderr
-    again = re.search(r"Go on with: mnas (.*)", stderr)
-    assert again is not None
-    done = mnas(*shlex.split(again[1]))
+def test_ctrl_c_on_a_terminal_says_how_to_go_on_and_going_on_ends_with_the_same_weights(tmp_path):
+    """The key itself, in the foreground of a terminal: all processes of the training get its signal."""
+    out, options = tmp_path / "model", ["--data", "digits", "--epochs", "60"]
+    leader, follower = pty.openpty()
+    command = [*MNAS, "train", BLOCKS, *options, "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), env={**os.environ, "COLUMNS": "500"},
+    )  # fmt: skip
+    os.close(follower)
+    pressed, shown = False, b""
+    with contextlib.suppress(OSError):  # the terminal's other end is closed
+        while True:
+            shown += os.read(leader, 65536)
+            if not pressed and (out / "curve.jsonl").exists():
+                pressed = True
+                os.write(leader, b"\x03")
+    assert process.wait() == 130, shown
+    assert b"Traceback" not in shown
+    kept = re.search(rb"a checkpoint of step (\d+) is kept\. Go on with: mnas (.*)", shown)
+    assert kept is not None, shown
+    with safetensors.safe_open(out / "checkpoint.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["mnas.checkpoint"])["facts"]["step"] == int(kept[1])
+    done = mnas(*shlex.split(kept[2].decode().strip()))
     assert done.returncode == 0, done.stderr
-    assert len((out / "curve.jsonl").read_text().splitlines()) == 60
+    assert mnas("train", BLOCKS, *options, "--out", tmp_path / "whole").returncode == 0
+    ours, theirs = (safetensors.torch.load_file(folder / "model.safetensors") for folder in (out, tmp_path / "whole"))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert (out / "curve.jsonl").read_text() == (tmp_path / "whole" / "curve.jsonl").read_text()
 
 
 @pytest.mark.slow

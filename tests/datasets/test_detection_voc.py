@@ -96,7 +96,7 @@ BAD = {
     ),
     "wrong image size": (lambda folder: spoil(xml(folder, 1), "<width>64", "<width>wide"), "got 'wide' x 48"),
     "wrong box": (lambda folder: spoil(xml(folder, 1), "<xmin>", "<xmin>x"), r"annotation 1: .*four finite numbers"),
-    "no area": (lambda folder: spoil(xml(folder, 1), "<xmax>", "<xmax>-"), r"annotation 1: .*above zero"),
+    "no area": (lambda folder: spoil(xml(folder, 1), "<xmax>", "<xmax>-"), r"annotation 1: .*at least 0.01 pixels"),
     "box outside": (lambda folder: spoil(xml(folder, 1), "<ymax>", "<ymax>9"), r"annotation 1: .*pixels out of 2007"),
     "unknown category": (rename_class, r"annotation 1: .*one of red, green, blue, got 'grey'"),
     "duplicate image id": (

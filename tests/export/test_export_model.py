@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import multiprocessing
 import subprocess
 import sys
+import tempfile
+import time
 
 import numpy as np
 import onnx
@@ -302,6 +305,29 @@ def test_files_of_slow_converters_agree_too(trained, data, tmp_path, name, capfd
     assert int8.agreement > 0.9
     assert int8.largest_difference > 1e-3
     assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.mark.slow
+def test_a_conversion_ends_with_the_process_that_asked_for_it_and_leaves_nothing(
+    trained, data, tmp_path, monkeypatch
+):
+    needs("litert")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    child = multiprocessing.get_context("fork").Process(target=export, args=(trained, data, tmp_path, ("litert",)))
+    child.start()
+    wait_until(lambda: list(tmp_path.glob("*/images.npy")))
+    time.sleep(2)  # now it is at work
+    child.kill()
+    child.join()
+    wait_until(lambda: not list(tmp_path.glob("*")))
+
+
+def wait_until(holds) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -141,6 +141,25 @@ def test_many_candidates_of_which_few_are_kept_are_all_looked_at():
     ]
 
 
+def test_small_boxes_of_the_last_class_are_suppressed_as_exactly_as_those_of_the_first():
+    """Pairs whose IoU is a ten-thousandth above the limit, and as many below."""
+    generator, side, pairs, classes = torch.Generator().manual_seed(0), 0.03, 200, 90
+    overlap = 0.6 + 1e-4 * torch.tensor([1.0, -1.0]).repeat(pairs // 2)
+    corner = torch.rand(pairs, 2, generator=generator) * 0.9
+    boxes = torch.cat([corner, corner + side], 1)
+    shifted = boxes + torch.stack([side * (1 - overlap) / (1 + overlap), torch.zeros(pairs)] * 2, 1)
+    default = torch.cat([boxes, shifted])
+    for index in (0, classes - 1):
+        logits = torch.full((2 * pairs, 1 + classes), -20.0)
+        logits[:, 1 + index] = torch.linspace(8, 4, 2 * pairs)
+        (found,) = detections_of(
+            outputs_of(default, logits, default), default, activation="sigmoid", score=0.5, most=999
+        )
+        expected = brute_force(default.double().numpy(), logits[:, 1:].sigmoid(), 0.5, 0.6, 999)
+        assert len(found) == len(expected)
+        assert len(found) < 2 * pairs
+
+
 def test_each_image_of_a_batch_has_its_own_detections():
     default = random_boxes(40, 0)
     outputs = torch.randn(3, 40, 4 + 1 + 2, generator=torch.Generator().manual_seed(0))

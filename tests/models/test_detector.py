@@ -89,7 +89,9 @@ def test_default_boxes_are_those_of_the_public_configuration():
     assert boxes.shape == (2034, 4)
     sizes = boxes[:, 2:] - boxes[:, :2]
     first, second = sizes[:3], sizes[3 * 400 : 3 * 400 + 6]
-    assert torch.allclose(first, torch.tensor([[0.1, 0.1], [0.2 * 2**0.5, 0.2 / 2**0.5], [0.2 / 2**0.5, 0.2 * 2**0.5]]))
+    assert torch.allclose(
+        first, torch.tensor([[0.1, 0.1], [0.2 * 2**0.5, 0.2 / 2**0.5], [0.2 / 2**0.5, 0.2 * 2**0.5]])
+    )
     wide = 0.35 * 3**0.5, 0.35 / 3**0.5
     assert torch.allclose(second[3], torch.tensor(wide))
     assert torch.allclose(second[5], torch.full((2,), (0.35 * 0.5) ** 0.5))
@@ -149,7 +151,10 @@ def test_a_detector_starts_from_a_classifier_of_its_backbone(tmp_path):
 def test_a_detector_starts_from_one_of_other_classes_but_not_from_another_backbone(tmp_path):
     save_model(tmp_path / "model.safetensors", trained(SMALL))
     other = SMALL.replace(head=type(SMALL.head)(32, 5, 0.1))
-    found, theirs = load_detector_weights(str(tmp_path), other, seed=9).state_dict(), trained(SMALL).module.state_dict()
+    found, theirs = (
+        load_detector_weights(str(tmp_path), other, seed=9).state_dict(),
+        trained(SMALL).module.state_dict(),
+    )
     assert torch.equal(found["predictors.2.boxes.project.weight"], theirs["predictors.2.boxes.project.weight"])
     assert found["predictors.2.classes.project.weight"].shape[0] == 6 * 6
     space = mnasnet_space(width=0.35, resolution=64, classes=3, detector=True)

@@ -88,6 +88,22 @@ def test_a_card_of_what_is_only_trained_says_what_is_missing(render):
     assert "None" not in text
 
 
+@pytest.mark.parametrize("render", [render_card_html, render_card_markdown])
+def test_conditions_are_told_in_a_few_words(render):
+    environment = {
+        "cpu": "a core", "load_seconds": [0.00123456, 0.00234567], "blocks": [10] * 20, "governor": [None] * 20,
+        "clock_mhz": [[2596.138, 2601.0], [2590.0, 2596.0]], "conversion": {"from": "disk", "took_seconds": 1.23456},
+        "refused": ["busy"] * 7 + ["slow", "hot", "cold", "late"], "disturbed": None,
+    }  # fmt: skip
+    text = words(render(a_card(latency=replace(LATENCY, environment=environment)))).replace(" |", "")
+    for said in (
+        "cpu a core", "load seconds 0.001235 to 0.002346", "blocks 10 ", "clock mhz 2590 to 2601",
+        "conversion from disk, took seconds 1.235", "refused busy (7 times); slow; hot; and 2 more",
+    ):  # fmt: skip
+        assert said in text, said
+    assert not {"governor", "disturbed"} & set(text.split())
+
+
 def test_the_page_needs_nothing_from_elsewhere(simulate):
     result = simulate()
     page = render_card_html(a_card(origin=Origin(result, result.front[0])))
@@ -139,9 +155,14 @@ def test_several_labels_per_image_have_their_own_columns():
 
 def test_a_thousand_classes_make_a_page_without_a_thousand_columns():
     names = tuple(f"class {number}" for number in range(200))
-    page = render_card_html(a_card(class_names=names, scores={"test": some_scores(names)}))
+    card = a_card(class_names=names, scores={"test": some_scores(names)})
+    page = render_card_html(card)
     assert page.count("<svg") == 1  # the curve alone
     assert "<details><summary>Each class" in page
+    for text in (words(page), render_card_markdown(card)):
+        assert "100 of 200 classes" in text
+        assert "class 198" in text  # taken for class 199 most often of all
+    assert render_card_markdown(card).count("\n| class") == 1 + 30 + 100  # pairs in place of the matrix, classes
 
 
 def test_both_pages_lie_in_the_folder(tmp_path):

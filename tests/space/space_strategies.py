@@ -6,7 +6,19 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from mnas.space import Activation, Architecture, Block, BlockChoices, BlockSpace, DetectionHead, Head, Op, Padding, Skip, Stem
+from mnas.space import (
+    Activation,
+    Architecture,
+    Block,
+    BlockChoices,
+    BlockSpace,
+    DetectionHead,
+    Head,
+    Op,
+    Padding,
+    Skip,
+    Stem,
+)
 
 ratios = st.one_of(st.integers(1, 9), st.floats(1, 9, allow_nan=False), st.sampled_from([1.5, 2.25]))
 se_ratios = st.one_of(st.sampled_from([0, 0.25, 1, 1e-5]), st.floats(0, 1, allow_nan=False))

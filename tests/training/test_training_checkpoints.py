@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ import signal
 import time
 
 import pytest
+import safetensors
 import torch
 from small_training import TINY, FewDigits, digest, trained
 
@@ -41,10 +43,11 @@ KINDS = [
     {},
     {"optimizer": "sgd", "schedule": "cosine", "ema": 0.0, "norm_warmup": False},
     {"optimizer": "adamw", "learning_rate": 1e-3, "randaugment": 9, "erasing": 0.5, "mixup": 0.2},
+    {"sampling": "balanced"},
 ]
 
 
-@pytest.mark.parametrize("settings", KINDS, ids=["rmsprop-tf", "sgd", "adamw"])
+@pytest.mark.parametrize("settings", KINDS, ids=["rmsprop-tf", "sgd", "adamw", "balanced"])
 @pytest.mark.parametrize("step", [2, 3, 5, 7])
 def test_a_resumed_training_ends_as_the_uninterrupted_one_bit_for_bit(tmp_path, settings, step):
     """Within an epoch and at its end, with dropout, shifts, mirrors and all that is drawn by chance."""
@@ -53,6 +56,65 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one_bit_for_bit(tmp_path, 
     again, second = trained(checkpoints=Checkpoints(tmp_path, resume=True), **settings)
     assert digest(again) == digest(whole)
     assert (second.curve, second.losses, second.images) == (first.curve, first.losses, first.images)
+
+
+class InterruptedEvaluation(FewDigits):
+    """Ctrl-C comes in the second look at the validation images."""
+
+    looks = 0
+
+    def split(self, part):
+        if part == "validation":
+            type(self).looks += 1
+            if self.looks == 2:
+                signal.raise_signal(signal.SIGINT)
+        return super().split(part)
+
+
+def step_of(folder) -> int:
+    with safetensors.safe_open(Checkpoints(folder).path, "pt") as file:
+        return json.loads(file.metadata()["mnas.checkpoint"])["facts"]["step"]
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+def test_ctrl_c_leaves_a_checkpoint_of_the_step_it_was_at(tmp_path, step):
+    """Though the next one by the clock is an hour away."""
+    whole, first = trained()
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(progress):
+        if progress.step == step:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trained(checkpoints=Checkpoints(tmp_path, every_seconds=3600), on_step=interrupt)
+    assert caught.value.__notes__ == [f"a checkpoint of step {step} is kept"]
+    assert step_of(tmp_path) == step
+    assert signal.getsignal(signal.SIGINT) is before
+    again, second = trained(checkpoints=Checkpoints(tmp_path, resume=True))
+    assert digest(again) == digest(whole)
+    assert (second.curve, second.losses, second.images) == (first.curve, first.losses, first.images)
+
+
+def test_ctrl_c_while_it_evaluates_leaves_the_epochs_last_step(tmp_path):
+    whole, first = trained()
+    with pytest.raises(KeyboardInterrupt):
+        trained(dataset=InterruptedEvaluation(), checkpoints=Checkpoints(tmp_path, every_seconds=3600))
+    assert step_of(tmp_path) == 8
+    again, second = trained(checkpoints=Checkpoints(tmp_path, resume=True))
+    assert digest(again) == digest(whole)
+    assert (second.curve, second.losses) == (first.curve, first.losses)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_step(tmp_path):
+    def interrupt(progress):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trained(checkpoints=Checkpoints(tmp_path, every_seconds=3600), on_step=interrupt)
+    assert not hasattr(caught.value, "__notes__")
+    assert not Checkpoints(tmp_path).path.exists()
 
 
 def test_writing_checkpoints_changes_nothing(tmp_path):

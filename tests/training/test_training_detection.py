@@ -1,4 +1,4 @@
-"""Detectors are trained by SSD's losses, as torchvision's are, and go on after an interruption to the same weights."""
+"""Detectors are trained by SSD's losses, as torchvision's are, and go on after interruptions to the same weights."""
 
 from __future__ import annotations
 
@@ -237,8 +237,8 @@ def test_the_recipes_for_detectors_are_theirs_to_train_with():
         task = Detection(TINY, load_recipe(name))
         task.changes(load_recipe(name), Squares(), Squares().split("train"), torch.device("cpu"))
     assert load_recipe("ssdlite-coco").epsilon == 1.0
+    recipe = load_recipe("imagenet-mnasnet")
     with pytest.raises(SettingsError, match="label_smoothing, dropout"):
-        recipe = load_recipe("imagenet-mnasnet")
         Detection(TINY, recipe).changes(recipe, Squares(), None, torch.device("cpu"))
 
 

@@ -49,7 +49,8 @@ def test_without_a_learning_rate_the_peak_is_the_official_one_for_long_trainings
         {"label_smoothing": 1}, {"dropout": 1}, {"ema": 1}, {"shift": 0.6}, {"schedule_epochs": -1},
         {"optimizer": "adam"}, {"momentum": 1}, {"schedule": "steps"}, {"rate_per_256": 0}, {"clip": -1},
         {"randaugment": 11}, {"erasing": 2}, {"mixup": -1}, {"class_weights": "yes"}, {"distillation": 2},
-        {"temperature": 0}, {"resolution": -1},
+        {"temperature": 0}, {"resolution": -1}, {"sampling": "even"},
+        {"class_weights": "balanced", "sampling": "balanced"},
     ],
 )  # fmt: skip
 def test_recipes_out_of_range_are_refused_by_name(change):

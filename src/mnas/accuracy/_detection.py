@@ -33,9 +33,9 @@ class DetectionProxy:
         dataset: DetectionDataset,
         epochs: int = 10,
         batch: int = 16,
-        learning_rate: float = 0.02,
+        learning_rate: float = 0.002,
         warmup_epochs: float = 1.0,
-        weight_decay: float = 0.0005,
+        weight_decay: float = 0.02,
         metric: Metric = "ap50",
         threads: int = 1,
     ) -> None:
@@ -56,8 +56,8 @@ class DetectionProxy:
             schedule_epochs=0,
             short_rate=False,
             norm_warmup=True,
-            optimizer="sgd",
-            clip=5.0,
+            optimizer="adamw",
+            clip=10.0,
         )
 
     @property

@@ -31,7 +31,10 @@ Weights = Annotated[
     str | None,
     typer.Option(help="Weights to start from: a model's folder or file, timm:semnasnet_100, torchvision:mnasnet1_0."),
 ]
-Teacher = Annotated[str | None, typer.Option(help="A model's folder, for recipes with distillation.")]
+Teacher = Annotated[
+    str | None,
+    typer.Option(help="For recipes with distillation: a model's folder, timm:NAME or torchvision:NAME."),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 On = Annotated[str, typer.Option("--on", help="Where to train: auto, cpu or cuda.")]
 PrecisionName = Annotated[str, typer.Option("--precision", help="To train in: auto, fp32, bf16 or fp16.")]
@@ -273,6 +276,7 @@ def finish(again: str | None, work: Callable[[Watch], _Result]) -> _Result:
     try:
         with _model_display.watched() as watch:
             return work(watch)
-    except KeyboardInterrupt:
-        _display.say(f"\nstopped{f'; everything finished is kept. Go on with: {again}' if again else ''}")
+    except KeyboardInterrupt as interrupt:
+        kept = "; ".join(["everything finished is kept", *getattr(interrupt, "__notes__", [])])
+        _display.say(f"\nstopped{f'; {kept}. Go on with: {again}' if again else ''}")
         raise typer.Exit(INTERRUPTED) from None

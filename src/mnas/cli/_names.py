@@ -220,6 +220,7 @@ def every() -> dict[str, list[str]]:
         "controllers": registry.names("controller"),
         "devices": registry.names("device"),
         "datasets": registry.names("dataset"),
+        "datasets with boxes": registry.names("detection"),
         "accuracies": registry.names("accuracy"),
         "models": list(reference_names()),
         "recipes": recipe_names(),

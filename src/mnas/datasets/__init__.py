@@ -15,6 +15,8 @@ from mnas.datasets._faults import Fault, FaultKind
 from mnas.datasets._split import stratified_split
 
 if TYPE_CHECKING:
+    from mnas.datasets._annotated import Annotated
+    from mnas.datasets._annotation_check import AnnotationCheck, FoundBox, FoundImage
     from mnas.datasets._array_dataset import ArrayDataset, Arrays
     from mnas.datasets._boxed_dataset import BoxedDataset
     from mnas.datasets._boxed_images import StreamedBoxedImages
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from mnas.datasets._webdataset import WebDatasetDataset
 
 __all__ = [
+    "Annotated",
+    "AnnotationCheck",
     "ArrayDataset",
     "Arrays",
     "BoxedDataset",
@@ -50,6 +54,8 @@ __all__ = [
     "Fault",
     "FaultKind",
     "FolderDataset",
+    "FoundBox",
+    "FoundImage",
     "HuggingFaceDataset",
     "ImageNetDataset",
     "Images",
@@ -66,6 +72,8 @@ __all__ = [
 ]
 
 _HEAVY = {
+    "Annotated": "_annotated",
+    "AnnotationCheck": "_annotation_check",
     "ArrayDataset": "_array_dataset",
     "Arrays": "_array_dataset",
     "BoxedDataset": "_boxed_dataset",
@@ -76,6 +84,8 @@ _HEAVY = {
     "EncodedDataset": "_encoded_dataset",
     "FashionMNISTDataset": "_fashion_mnist",
     "FolderDataset": "_folder",
+    "FoundBox": "_annotation_check",
+    "FoundImage": "_annotation_check",
     "HuggingFaceDataset": "_huggingface",
     "ImageNetDataset": "_imagenet",
     "MemoryImages": "_memory_images",

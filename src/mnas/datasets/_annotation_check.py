@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from mnas.datasets._source import FileSource
 
 _MARGIN = 1.0  # pixels that a box may reach outside its image: converters round
 _NAMED = 10  # categories that a message names
-_LARGEST = 2**63 - 1  # that arrays hold
+_LEAST = 0.01  # pixels that a box is wide and high, at least: less has no area as a fraction of 32 bits
+_LARGEST = 2**62  # number that arrays hold
 
 Wrong = tuple[FaultKind, str] | None
 
@@ -91,7 +91,7 @@ class AnnotationCheck:
             self._box_ids.add((file, known))
         if wrong:
             self.fault(wrong[0], file, "annotation", f"number {number}" if known is None else known, wrong[1])
-        elif (place := self._place(file, found)) is not None:
+        elif (place := self._places[file, int(found.image)]) is not None:
             self._boxes.append(found)
             self._box_places.append(place)
 
@@ -127,10 +127,6 @@ class AnnotationCheck:
             np.where(np.isnan(areas), pixels[:, 2] * pixels[:, 3], areas),
             np.asarray([found.is_ignored for found in boxes], dtype=bool),
         )
-
-    def _place(self, file: str, found: FoundBox) -> int | None:
-        """Of its image, unless that was left out."""
-        return self._places[file, int(found.image)]
 
     def _wrong_image(self, file: str, known: int, found: FoundImage) -> Wrong:
         if (file, known) in self._places:
@@ -171,15 +167,18 @@ def _wrong_id(item: str, came: Any) -> Wrong:
 
 def _misplaced(values: Sequence[float], image: FoundImage) -> Wrong:
     x, y, wide, high = values
-    box = f"its box {', '.join(f'{value:g}' for value in values)} (x, y, width, height)"
-    if wide <= 0 or high <= 0:
-        return "no area", f"{box} should have a width and a height above zero"
+    if min(wide, high) < _LEAST:
+        return "no area", f"{_box_text(values)} should be at least {_LEAST} pixels wide and high"
     reach = max(-x, -y, x + wide - image.width, y + high - image.height)
-    is_beside = x >= image.width or y >= image.height or x + wide <= 0 or y + high <= 0
-    if reach > _MARGIN or is_beside:
-        size = f"{image.width} x {image.height} pixels"
-        return "box outside", f"{box} reaches {reach:g} pixels out of {image.name}, which has {size}"
+    inside = min(x + wide, image.width) - max(x, 0), min(y + high, image.height) - max(y, 0)
+    if reach > _MARGIN or min(inside) < _LEAST:
+        size = f"{image.width:g} x {image.height:g} pixels"
+        return "box outside", f"{_box_text(values)} reaches {reach:g} pixels out of {image.name}, which has {size}"
     return None
+
+
+def _box_text(values: Sequence[float]) -> str:
+    return f"its box {', '.join(f'{value:g}' for value in values)} (x, y, width, height)"
 
 
 def _indices(groups: Sequence[Group]) -> dict[Group, Indices]:
@@ -193,5 +192,5 @@ def _whole(value: Any) -> int | None:
 
 
 def _is_finite(value: Any) -> bool:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) if isinstance(value, float) else is_number and abs(value) <= _LARGEST
+    """Also neither nan, which is above and below nothing, nor too large for arrays."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST

@@ -63,7 +63,7 @@ class BoxedDataset(abc.ABC):
 
     @abc.abstractmethod
     def annotated(self) -> Annotated:
-        """Every image and box that is right, and the faults of the others; nothing is decoded.
+        """Every image and box that is right, and the faults of the others, by an `AnnotationCheck`.
 
         Raises:
             SettingsError: the annotations are not there, or cannot be read at all.

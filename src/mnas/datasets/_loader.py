@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,6 +112,7 @@ class Loader:
             batch_sampler=_Numbers(chosen),
             num_workers=self._workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_ignore_interrupts,
             # Without a generator of its own a DataLoader draws from torch's global one.
             generator=torch.Generator().manual_seed(seed or 0),
         )
@@ -123,6 +125,11 @@ class Loader:
                 f"a process that loads images died, most likely for want of memory: {error}; "
                 "take fewer loader_workers or smaller batches"
             ) from error
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Ctrl-C is for the training, which takes its step to the end with what the loader processes give it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _as_it_is(batch: Any) -> Any:

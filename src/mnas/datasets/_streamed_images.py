@@ -37,10 +37,19 @@ class StreamedImages:
     ) -> None:
         """`chosen`: which images of the source are this split's; `labels`: theirs."""
         self.labels = labels
-        self._loader = Loader(_Labelled(source, chosen, labels, channels, resolution), broken, loader_workers)
+        self._items = _Labelled(source, chosen, labels, channels, resolution)
+        self._broken, self._loader_workers = broken, loader_workers
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def chosen(self, indices: Tensor) -> StreamedImages:
+        """The split that holds these of the images; one that is there several times is cropped anew each time."""
+        items = self._items
+        chosen, labels = items.chosen[indices], items.labels[indices]
+        return StreamedImages(
+            items.source, chosen, labels, items.channels, items.resolution, self._broken, self._loader_workers
+        )
 
     def batches(
         self, size: int, seed: int | None = None, start: int = 0, step: int = 1
@@ -54,7 +63,7 @@ class StreamedImages:
             SettingsError: more images are broken than may be, or all of a training's batch.
             TrainingError: a loader process died.
         """
-        return self._loader.batches(size, seed, start, step)
+        return Loader(self._items, self._broken, self._loader_workers).batches(size, seed, start, step)
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,7 @@ def _area(right: _Counts, seen: _Counts, boxes: _Counts, recalls: _Floats) -> _F
     precision = right / np.maximum(seen, 1)
     kept = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = right / np.maximum(boxes, 1)[:, None]
-    # How many of the recalls are reached: none, not even recall 0, before the first detection that is right.
-    reached = np.where(right > 0, np.searchsorted(recalls, recall, side="right"), 0)
+    reached = np.searchsorted(recalls, recall, side="right")  # how many of the recalls
     return np.asarray((np.diff(reached, axis=1, prepend=0) * kept).sum(1) / len(recalls))
 
 
@@ -90,10 +89,10 @@ def class_matches(evaluator: Any) -> list[ClassMatches]:
     true = _columns(evaluator.cocoGt, params, "iscrowd")
     is_right, is_ignored = np.zeros((2, len(thresholds), len(found.values)), bool)
     crowds = _crowds(evaluator.cocoGt)
+    starts = found.starts(np.asarray(params.imgIds), np.asarray(params.catIds))
     for pair, ious in evaluator.ious.items():
         if len(ious):
-            start = found.start(params, *pair)
-            at = slice(start, start + len(ious))
+            at = slice(starts[pair], starts[pair] + len(ious))
             is_right[:, at], is_ignored[:, at] = _match(np.asarray(ious), crowds[pair], thresholds)
     return [
         _of_category(index, found, true, is_right, is_ignored, len(params.imgIds))
@@ -109,11 +108,17 @@ class _Columns:
     images: _Counts
     values: _Floats
 
-    def start(self, params: Any, image_id: int, category_id: int) -> int:
-        """Where an image's rows of a category begin, in rows that are sorted by category and image."""
-        category = np.searchsorted(params.catIds, category_id)
-        low, high = np.searchsorted(self.categories, [category, category + 1])
-        return int(low + np.searchsorted(self.images[low:high], np.searchsorted(params.imgIds, image_id)))
+    def begins(self) -> _Bools:
+        """Whether a row is the first of its category and image, in rows that are sorted by these."""
+        first = np.ones(len(self.values), bool)
+        first[1:] = (np.diff(self.categories) != 0) | (np.diff(self.images) != 0)
+        return first
+
+    def starts(self, image_ids: _Counts, category_ids: _Counts) -> dict[tuple[int, int], int]:
+        """Where the rows of an image and category begin, by their ids."""
+        at = np.flatnonzero(self.begins())
+        images, categories = image_ids[self.images[at]].tolist(), category_ids[self.categories[at]].tolist()
+        return dict(zip(zip(images, categories, strict=True), at.tolist(), strict=True))
 
 
 def _columns(annotated: Any, params: Any, key: str) -> _Columns:
@@ -128,12 +133,10 @@ def _columns(annotated: Any, params: Any, key: str) -> _Columns:
 def _ranked(found: _Columns, most: int) -> _Columns:
     """By category, image and falling score; at most so many of one category in one image."""
     order = np.lexsort((-found.values, found.images, found.categories))
-    categories, images, values = found.categories[order], found.images[order], found.values[order]
-    begins = np.ones(len(order), bool)
-    begins[1:] = (np.diff(categories) != 0) | (np.diff(images) != 0)
+    ranked = _Columns(found.categories[order], found.images[order], found.values[order])
     place = np.arange(len(order))
-    kept = place - np.maximum.accumulate(np.where(begins, place, 0)) < most
-    return _Columns(categories[kept], images[kept], values[kept])
+    kept = place - np.maximum.accumulate(np.where(ranked.begins(), place, 0)) < most
+    return _Columns(ranked.categories[kept], ranked.images[kept], ranked.values[kept])
 
 
 def _crowds(annotated: Any) -> dict[tuple[int, int], _Bools]:

@@ -8,15 +8,13 @@ import os
 from collections.abc import Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mnas._whole_file import write_whole
+from mnas.detection_scores._detections import Detections
 from mnas.errors import SettingsError
-
-if TYPE_CHECKING:
-    from mnas.models import Detections
 
 _KEYS = ("image_id", "category_id", "bbox", "score")
 _DECIMALS = 2  # of a pixel: far below what an IoU can tell, and a third of the file's size

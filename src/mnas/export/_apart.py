@@ -1,16 +1,19 @@
 """Converting and running in a process of its own, for libraries that print, write where they are and may crash.
 
-`python -m mnas.export._apart FOLDER` finds a model file and arrays in the folder and leaves the converted file, its
-outputs and what they are called there.
+`python -m mnas.export._apart FOLDER FORMAT PARENT` finds a model file and arrays in the folder and leaves there the
+converted file, its outputs and what goes in and comes out.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +26,7 @@ from mnas.export._onnx import Array
 from mnas.models import TrainedModel, load_model, save_model
 
 _LIMIT_S = 1800.0  # a large network in int8 takes minutes on a busy machine
+_LOOK_S = 0.5  # between looks at whether the parent is still there
 _TAIL = 300  # characters of its last words that an error repeats
 
 
@@ -40,7 +44,7 @@ def converted_apart(
         np.save(folder / "images.npy", images)
         if calibration is not None:
             np.save(folder / "calibration.npy", np.stack(calibration))
-        command = [sys.executable, "-P", "-m", "mnas.export._apart", text, name]
+        command = [sys.executable, "-P", "-m", "mnas.export._apart", text, name, str(os.getpid())]
         try:
             done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S)
         except subprocess.TimeoutExpired as error:
@@ -56,8 +60,9 @@ def converted_apart(
         return (folder / "model").read_bytes(), given, found
 
 
-def main(folder: Path, name: str) -> None:
+def main(folder: Path, name: str, parent: int) -> None:
     """What the process does."""
+    threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
     trained, images = load_model(folder / "model.safetensors"), np.load(folder / "images.npy")
     path = folder / "calibration.npy"
     try:
@@ -70,7 +75,15 @@ def main(folder: Path, name: str) -> None:
     (folder / "model").write_bytes(data)
 
 
+def _end_with(parent: int, folder: Path) -> None:
+    """End when the process that waits for the outcome is gone, with the folder that it would have removed."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     sys.stdout.flush()
     os._exit(0)  # some of these libraries crash while Python takes them apart

@@ -21,7 +21,7 @@ def default_boxes(architecture: Architecture) -> torch.Tensor:
 
     >>> detector = Architecture.parse("input_r64_c3 ir_r2_k3_s2_e6_c24 ssdlite_c64_n3_w0.25")
     >>> default_boxes(detector).shape
-    torch.Size([2382, 4])
+    torch.Size([5118, 4])
     """
     maps = feature_maps(architecture)
     return torch.cat([_of_map(found, _sizes(number)) for number, found in enumerate(maps)]).to(torch.float32)

@@ -7,16 +7,14 @@ ssdlite_mobilenet_v2_coco.config; the limit of 400 candidates of a class is torc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, cast, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mnas._torchvision import import_torchvision
+from mnas.detection_scores import Detections
 from mnas.errors import SettingsError, TrainingError, did_you_mean
 
 Activation = Literal["softmax", "sigmoid"]
@@ -26,18 +24,6 @@ LEAST_SCORE = 1e-8  # for evaluation
 MOST_OVERLAP = 0.6
 MOST_PER_CLASS, MOST = 400, 100
 _FIRST, _MORE = 4, 4  # candidates looked at first, times the detections asked for; and how many times as many next
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """What a model says of one image, by falling score; arrays on the CPU."""
-
-    boxes: NDArray[np.float32]  # (n, 4): x1, y1, x2, y2 as fractions of the image, 0 to 1
-    scores: NDArray[np.float32]  # (n,), 0 to 1
-    classes: NDArray[np.int64]  # (n,) indices, the background not counted
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 def detections_of(
@@ -165,6 +151,6 @@ def _suppress(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float) -> Ten
     import_torchvision()
     from torchvision.ops import batched_nms
 
-    # In doubles, because classes are told apart by adding to the coordinates, which costs single precision a
-    # thousandth of the IoU of a small box.
+    # In doubles, because classes are told apart by adding to the coordinates, which in single precision changes
+    # the IoU of small boxes: by .0003 for sides of .03 in class 89.
     return cast(Tensor, batched_nms(boxes.double(), scores, classes, iou))

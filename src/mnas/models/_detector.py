@@ -118,8 +118,8 @@ def build_detector(architecture: Architecture, *, seed: int | None = None) -> De
     public configuration. The same seed gives the same weights; torch's global generator is left alone.
 
     >>> detector = build_detector(Architecture.parse("input_r64_c3 ir_r2_k3_s2_e6_c24 ssdlite_c64_n3_w0.25"), seed=0)
-    >>> detector(torch.zeros(1, 3, 64, 64)).shape
-    torch.Size([1, 2382, 8])
+    >>> detector(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 5118, 8])
 
     Raises:
         SettingsError: the architecture's head is a classifier's.

@@ -14,7 +14,6 @@ from mnas.space import (
     Block,
     BlockSpace,
     DetectionHead,
-    Head,
     Padding,
     Stem,
     mnasnet_space,
@@ -130,9 +129,12 @@ def reference_architecture(
     frame = like or mnasnet_space(resolution=reference.resolution)
     if strides is None:
         strides = strides_like(frame) if like else [row.stride for row in reference.rows]
-    head: Head | DetectionHead = Head(_given(head_filters, frame.head.filters), _given(classes, frame.head.classes))
-    if reference.detects:
-        head = DetectionHead(head.filters, _given(classes, DetectionHead.classes), width)
+    head = frame.head
+    if reference.detects and not isinstance(head, DetectionHead):
+        head = DetectionHead(head.filters, head.classes if like else DetectionHead.classes, width)
+    head = dataclasses.replace(
+        head, filters=_given(head_filters, head.filters), classes=_given(classes, head.classes)
+    )
     if reference.head_grows:
         head = dataclasses.replace(head, filters=round_filters(head.filters, max(1.0, width)))
     return Architecture(

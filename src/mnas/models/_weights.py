@@ -1,19 +1,16 @@
-"""Weights to start a training from: of timm, of torchvision, or of a model that mnas trained.
-
-Files of others are read as numbers alone; a pickle that wants more is refused by torch (`weights_only`).
-"""
+"""Weights to start a training from: of timm, of torchvision, or of a model that mnas trained."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from mnas._torchvision import import_torchvision
-from mnas.errors import SettingsError, did_you_mean, needs_extra
+from mnas.errors import SettingsError, did_you_mean
 from mnas.models._build import BuiltModel
 from mnas.models._detector import Detector, build_detector
 from mnas.models._model_file import load_model
 from mnas.models._network import Network, build_model
+from mnas.models._published import timm, timm_model, torchvision_weights
 from mnas.models._timm import MODELS as TIMM_MODELS
 from mnas.models._timm import load_timm
 from mnas.models._torchvision_weights import MODELS as TORCHVISION_MODELS
@@ -90,30 +87,17 @@ def _network(name: str) -> BuiltModel:
 def _of_timm(name: str) -> Network:
     if name.split(".")[0] not in TIMM_MODELS:
         raise did_you_mean("timm model", name, TIMM_MODELS)
-    import_torchvision()  # timm needs it
-    try:
-        import timm
-    except ModuleNotFoundError as error:
-        raise needs_extra("timm", "timm") from error
-    if not timm.is_model_pretrained(name):
-        there = [model for model in TIMM_MODELS if timm.is_model_pretrained(model)]
+    library = timm()
+    if not library.is_model_pretrained(name):
+        there = [model for model in TIMM_MODELS if library.is_model_pretrained(model)]
         raise SettingsError(f"timm publishes no weights of {name}: take those of {', '.join(there)}")
-    try:
-        state = timm.create_model(name, pretrained=True).state_dict()
-    except OSError as error:
-        raise _unreachable(f"timm:{name}", "HF_HOME", error) from error
-    return load_timm(name, state)
+    return load_timm(name, timm_model(name).state_dict())
 
 
 def _of_torchvision(name: str) -> Network:
     if name not in TORCHVISION_MODELS:
         raise did_you_mean("torchvision model", name, TORCHVISION_MODELS)
-    published = import_torchvision().models.get_model_weights(name).DEFAULT
-    try:
-        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except OSError as error:
-        raise _unreachable(f"torchvision:{name}", "TORCH_HOME", error) from error
-    return load_torchvision(name, state)
+    return load_torchvision(name, torchvision_weights(name)[0])
 
 
 def _in_flavour(architecture: Architecture, other: Architecture) -> Architecture:
@@ -137,10 +121,3 @@ def _check_same(name: str, theirs: Architecture, ours: Architecture) -> None:
             f"the weights of {name} take images of {theirs.input_channels} channels, the data give "
             f"{ours.input_channels}: only colours to grey can be turned; set channels under [dataset]"
         )
-
-
-def _unreachable(name: str, folder: str, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"the weights {name} are not in the cache and cannot be downloaded ({error}): run this once where there is a "
-        f"network and copy the cache ({folder} says where it is), or name a model's folder or file of mnas"
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from mnas.space import Architecture, count_by_block, count_madds, count_params, 
 if TYPE_CHECKING:
     from mnas.export import Exported
 
+_FEW_MISTAKES, _MANY_MISTAKES = 10, 30  # beside a matrix, and in its place
+_MOST_CLASSES = 100  # with a row of their own
+_MOST_TEXTS = 3  # of a condition
 _UNSAID = ("devices", "notes", "model_bytes")  # of a latency's conditions: said elsewhere on the page
 
 
@@ -32,11 +36,10 @@ def write_card(card: Card, folder: Path) -> None:
 def render_card_html(card: Card) -> str:
     """The card as one page that needs nothing from elsewhere; text from outside is escaped."""
     main = card.main
-    has_matrix = main is not None and 0 < len(main[1].confusion) <= MOST_DRAWN_CLASSES
     figures = {
         "front_svg": svg(front_figure(card.origin.result, card.origin.trial)) if card.origin else "",
         "curve_svg": svg(curve_figure(card.curve)) if card.curve else "",
-        "confusion_svg": svg(confusion_figure(main[1])) if main and has_matrix else "",
+        "confusion_svg": svg(confusion_figure(main[1])) if main and _has_matrix(card) else "",
     }
     return _environment(autoescape=True).get_template("card.html.jinja").render(**_facts(card), **figures)
 
@@ -67,8 +70,8 @@ def _allowed(export: Exported) -> str:
     """What the file was held to."""
     tolerance = export.tolerance
     if export.precision == "fp32":
-        return f"difference at most {tolerance.fp32_difference:.0e}"
-    return f"{tolerance.int8_agreement:.0%} equal, {tolerance.int8_accuracy_loss:.0%} lost"
+        return f"at most {tolerance.fp32_difference:.0e} off"
+    return f"{100 * tolerance.int8_agreement:g} % equal, {100 * tolerance.int8_accuracy_loss:g} % lost"
 
 
 def _plain_markdown(value: Any) -> Any:
@@ -88,9 +91,45 @@ def _facts(card: Card) -> dict[str, Any]:
         "madds": count_madds(architecture),
         "weight_bytes": weight_bytes(architecture),
         "activation_bytes": peak_activation_bytes(architecture),
-        "conditions": {k: v for k, v in latency.environment.items() if k not in _UNSAID} if latency else {},
-        "classes": _classes(card),
+        "conditions": _conditions(latency.environment) if latency else {},
+        "classes": _classes(card)[:_MOST_CLASSES],
+        "mistakes": _mistakes(card),
     }
+
+
+def _conditions(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Of a latency, each in a few words; what was measured has every number."""
+    told = {key.replace("_", " "): _told(value) for key, value in environment.items() if key not in _UNSAID}
+    return {key: words for key, words in told.items() if words}
+
+
+def _told(value: Any) -> str:
+    """Numbers with four digits, of many the least and the greatest, of many texts those that come most often."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {words}" for key, each in value.items() if (words := _told(each)))
+    if isinstance(value, list | tuple):
+        return _told_together([each for each in _flat(value) if each is not None])
+    return str(value)
+
+
+def _flat(values: Sequence[Any]) -> list[Any]:
+    return [each for value in values for each in (_flat(value) if isinstance(value, list | tuple) else [value])]
+
+
+def _told_together(values: Sequence[Any]) -> str:
+    if not values:
+        return ""
+    if all(isinstance(value, int | float) for value in values):
+        low, high = _told(min(values)), _told(max(values))
+        return low if low == high else f"{low} to {high}"
+    often = Counter(map(_told, values)).most_common(_MOST_TEXTS)
+    rest = len(values) - sum(count for _, count in often)
+    texts = [f"{text} ({count} times)" if count > 1 else text for text, count in often]
+    return "; ".join(texts + ([f"and {rest} more"] if rest else []))
 
 
 def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:
@@ -99,6 +138,20 @@ def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:
         (text, rows[-1].resolution, sum(row.params for row in rows), sum(row.madds for row in rows))
         for _, text, rows in count_by_block(architecture)
     ]
+
+
+def _has_matrix(card: Card) -> bool:
+    return card.main is not None and 0 < len(card.main[1].confusion) <= MOST_DRAWN_CLASSES
+
+
+def _mistakes(card: Card) -> list[tuple[str, str, int, float]]:
+    """True class, given class, how often, and the share of the true class; more of them where no matrix is drawn."""
+    if card.main is None:
+        return []
+    scores = card.main[1]
+    images = {row.name: row.images for row in scores.classes}
+    most = _FEW_MISTAKES if _has_matrix(card) else _MANY_MISTAKES
+    return [(truth, given, count, count / max(images[truth], 1)) for truth, given, count in scores.confused(most)]
 
 
 def _classes(card: Card) -> list[Any]:

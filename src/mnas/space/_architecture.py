@@ -193,7 +193,7 @@ class Architecture:
         layers: list[Layer] = []
         for block in self.blocks:
             layers.extend(block.expanded(layers[-1].filters if layers else self.stem.filters))
-        if self.is_detector:
+        if isinstance(self.head, DetectionHead):
             _check(0 < self.head.width < math.inf, "width of the extra layers", "above zero", self.head.width)
             strides = [layer.stride for layer in layers]
             _check(max(strides) > 1, "blocks of a detector", "falling in resolution at least once", strides)

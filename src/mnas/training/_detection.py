@@ -26,6 +26,7 @@ from mnas.training._recipe import Recipe
 
 _BATCH = 32
 # Changes that would have to change boxes too, or have no meaning for them.
+_ONLY_PLAIN = ("class_weights", "sampling")
 _UNKNOWN = ("shift", "randaugment", "erasing", "mixup", "label_smoothing", "dropout", "distillation")
 
 
@@ -42,12 +43,13 @@ class Detection:
         Raises:
             SettingsError: the recipe has changes that boxes do not follow.
         """
-        if unknown := [name for name in _UNKNOWN if getattr(recipe, name)] + (
-            ["class_weights"] if recipe.class_weights != "none" else []
-        ):
+        plain = Recipe()
+        unknown = [name for name in _UNKNOWN if getattr(recipe, name)]
+        unknown += [name for name in _ONLY_PLAIN if getattr(recipe, name) != getattr(plain, name)]
+        if unknown:
             raise SettingsError(
-                f"detectors are trained without {', '.join(unknown)}: set it to 0 (class_weights: none), or take a "
-                "recipe for detectors"
+                f"detectors are trained without {', '.join(unknown)}: set numbers to 0, leave out the others, or "
+                "take a recipe for detectors"
             )
         return BoxMirror(recipe.mirror and dataset.mirrors, Normalize(dataset, device))
 

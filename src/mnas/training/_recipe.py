@@ -11,6 +11,7 @@ Optimizer = Literal["rmsprop-tf", "sgd", "adamw"]
 Schedule = Literal["stairs", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 DetectionLoss = Literal["softmax", "sigmoid", "focal"]
+Sampling = Literal["plain", "balanced"]
 
 # These every recipe tells of itself; the others where they are not the default. Stored runs know tasks by this text.
 _ALWAYS_TOLD = (
@@ -54,6 +55,7 @@ class Recipe:
     erasing: float = 0.0  # share of the images of which a rectangle is replaced by noise
     mixup: float = 0.0  # alpha of the Beta distribution by which batches are mixed with themselves; 0: none
     class_weights: ClassWeights = "none"  # balanced: a class counts as much as any other, however few its images
+    sampling: Sampling = "plain"  # balanced: each class is drawn equally often, however few its images
     distillation: float = 0.0  # share of the loss that is the difference from the teacher's answers
     temperature: float = 1.0  # by which both answers are divided first
     resolution: int = 0  # pixels that it is written for; 0: any
@@ -83,6 +85,7 @@ class Recipe:
             "erasing": (0 <= self.erasing <= 1, "from 0 to 1"),
             "mixup": (self.mixup >= 0, "at least 0"),
             "class_weights": (self.class_weights in get_args(ClassWeights), "none or balanced"),
+            "sampling": (self.sampling in get_args(Sampling), "plain or balanced"),
             "distillation": (0 <= self.distillation <= 1, "from 0 to 1"),
             "temperature": (self.temperature > 0, "above zero"),
             "resolution": (self.resolution >= 0, "at least 0"),
@@ -94,6 +97,10 @@ class Recipe:
         for name, (holds, words) in expected.items():
             if not holds:
                 raise SettingsError(f"{name} should be {words}, got {getattr(self, name)!r}")
+        if self.class_weights == self.sampling == "balanced":
+            raise SettingsError(
+                "class_weights and sampling should not both be balanced: rare classes would count twice over"
+            )
 
     def __str__(self) -> str:
         told = {

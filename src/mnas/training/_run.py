@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -19,10 +20,12 @@ from mnas.training._flat_parameters import FlatParameters
 from mnas.training._gradient import Gradient
 from mnas.training._hardware import Hardware
 from mnas.training._identity import identity_of
+from mnas.training._interrupts import Interrupts
 from mnas.training._optimizers import make_optimizer
 from mnas.training._processes import Processes
 from mnas.training._progress import Pace, Progress
 from mnas.training._recipe import Recipe
+from mnas.training._sampling import balanced
 from mnas.training._schedule import learning_rate, peak_learning_rate
 from mnas.training._task import Task
 
@@ -35,6 +38,7 @@ class Run:
     """One training in progress. On the way out the module gets its averaged weights and its own tensors."""
 
     checkpoints: Checkpoints | None = None
+    interrupts: Interrupts | None = None  # held back while a step is taken
     on_step: Callable[[Progress], None] | None = None
 
     def __init__(
@@ -112,18 +116,20 @@ class Run:
 
     def train_epoch(self) -> None:
         """One pass over the training images, or what is left of it."""
+        self._stop_if_interrupted()  # before the epoch's seed is drawn, which a resumed training draws again
         self.model.train()
         if self.position == 0:
             self.epoch_seed = int(torch.randint(2**62, (), generator=self.generator))
         batches = self._batches()
         while self.position < self.steps_per_epoch and self._take_step(batches):
+            self._stop_if_interrupted()
             if self.checkpoints and time.perf_counter() - self._saved_at >= self.checkpoints.every_seconds:
                 self._save()
         self._look()
-        self.losses.append(math.fsum(self.epoch_losses) / len(self.epoch_losses))
 
     def end_epoch(self) -> None:
         """On to the next one."""
+        self.losses.append(math.fsum(self.epoch_losses) / len(self.epoch_losses))
         self.epoch, self.position = self.epoch + 1, 0
         self.epoch_losses.clear()
         if self.checkpoints and self.epoch > self.recipe.epochs:
@@ -132,18 +138,32 @@ class Run:
     def evaluate(self, part: Part) -> float:
         """How good the averaged weights are."""
         began = time.perf_counter()
-        swap(self.flat.vector, self.average.value)
-        accuracy = self.task.evaluate(self.model, self.dataset, part, self.processes)
-        swap(self.flat.vector, self.average.value)
+        try:
+            with self._averaged(), self.interrupts.let_through() if self.interrupts else contextlib.nullcontext():
+                accuracy = self.task.evaluate(self.model, self.dataset, part, self.processes)
+        except KeyboardInterrupt as interrupt:
+            self._save_at(interrupt)
+            raise
         self._pace.evaluating += time.perf_counter() - began
         self.curve.append(accuracy)
         return accuracy
 
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it the module has its averaged weights."""
+        swap(self.flat.vector, self.average.value)
+        try:
+            yield
+        finally:
+            swap(self.flat.vector, self.average.value)
+
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         size, pieces = self.gradient.images, self.gradient.pieces_of_all
         start = self.position * pieces + self.processes.rank
+        is_balanced = self.recipe.sampling == "balanced"
+        images = balanced(self.images, self.epoch_seed) if is_balanced else self.images
         batches: Iterator[tuple[Tensor, Tensor]]
-        batches = self.images.batches(size, self.epoch_seed, start, self.processes.count)
+        batches = images.batches(size, self.epoch_seed, start, self.processes.count)
         return batches
 
     def _take_step(self, batches: Iterator[tuple[Tensor, Tensor]]) -> bool:
@@ -209,6 +229,21 @@ class Run:
         self._saved_step = self.step
         if self.checkpoints and self.processes.rank == 0:
             save_snapshot(self.checkpoints.path, Snapshot(self._identity, self._tensors(), self._facts()))
+
+    def _stop_if_interrupted(self) -> None:
+        """Between two steps: where Ctrl-C came, leave a checkpoint and let it end the training."""
+        if self.interrupts is None or not self.interrupts.is_waiting:
+            return
+        try:
+            self.interrupts.deliver()
+        except KeyboardInterrupt as interrupt:
+            self._save_at(interrupt)
+            raise
+
+    def _save_at(self, interrupt: KeyboardInterrupt) -> None:
+        if self.checkpoints:
+            self._save()
+            interrupt.add_note(f"a checkpoint of step {self.step} is kept")
 
     def _resume(self) -> None:
         if self.checkpoints and self.checkpoints.resume and self.checkpoints.path.exists():

@@ -14,6 +14,7 @@ from mnas.datasets import Dataset, DetectionDataset, Part
 from mnas.errors import SettingsError, TrainingError
 from mnas.training._checkpoints import Checkpoints
 from mnas.training._hardware import Hardware
+from mnas.training._interrupts import Interrupts
 from mnas.training._processes import Processes
 from mnas.training._progress import Progress
 from mnas.training._recipe import Recipe
@@ -56,6 +57,9 @@ def train(
     epoch, from 1, and its accuracy, `on_step` the Progress (on a GPU after every 50 steps); what they raise ends
     the training. The teacher sees the images as the module does, and is left as it was.
 
+    With checkpoints, Ctrl-C ends the training after the step that it is at and leaves a checkpoint of that; a second
+    one ends it at once.
+
     Raises:
         TrainingError: the loss became not finite or enormous, or memory ran out.
         SettingsError: the recipe, the hardware and the data do not fit each other.
@@ -83,6 +87,8 @@ def train(
             teacher,
         )
         run.checkpoints, run.on_step = checkpoints, on_step
+        if checkpoints is not None:
+            run.interrupts = stack.enter_context(Interrupts())
         stack.enter_context(run)
         while run.epoch <= recipe.epochs:
             run.train_epoch()
