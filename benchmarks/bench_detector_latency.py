@@ -127,8 +127,9 @@ def made_detector(architecture: Architecture) -> Detector:
             logits[:, 0] += 0.1
             bias += 0.1
     with torch.no_grad():
-        for predictor in detector.predictors:
-            predictor.classes.project.bias[:: 1 + architecture.head.classes] += bias
+        for name, value in detector.named_parameters():
+            if name.endswith("classes.project.bias"):
+                value[:: 1 + architecture.head.classes] += bias
     return detector
 
 
