@@ -138,6 +138,16 @@ def test_where_nothing_scores_enough_nothing_is_found(pixels, tmp_path):
     assert (boxes.shape, scores.shape, classes.shape) == ((0, 4), (0,), (0,))
 
 
+def test_boxes_of_which_nothing_is_on_the_image_are_no_detections(pixels, tmp_path):
+    trained = detector()
+    with torch.no_grad():
+        trained.module.predictors[0].boxes.project.bias[::4] += 200  # its boxes go far to the right
+    (exported,) = export_detector(trained, tmp_path, ["onnx"], pixels, nms=True)
+    boxes, scores, classes = run(exported.path, pixels[0])
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert_same(Detections(boxes, scores, classes), torchs(trained, pixels[:1])[0])
+
+
 def test_a_dynamic_batch_takes_several_images(pixels, tmp_path):
     trained = detector()
     (exported,) = export_detector(trained, tmp_path, ["onnx"], pixels, dynamic_batch=True)
