@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from mnas.config import FinalSettings, ObjectiveSettings, Settings, StoppingSett
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TRAIN = ("datasets.md", "shipping.md", "training.md", "tutorial.md")
 NOT_RUN = "<!-- not run"  # in the line before a block, with the reason
 
 
@@ -27,7 +29,13 @@ def _blocks(path: Path, language: str) -> list[str]:
     return [block for not_run, block in found if not not_run]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if _blocks(p, "python")], ids=lambda page: page.name)
+def _with_python() -> list[Any]:
+    """The pages with snippets; those whose snippets train for seconds are slow tests."""
+    pages = [page for page in PAGES if _blocks(page, "python")]
+    return [pytest.param(page, marks=pytest.mark.slow if page.name in TRAIN else ()) for page in pages]
+
+
+@pytest.mark.parametrize("page", _with_python(), ids=lambda page: page.name)
 def test_the_python_of_a_page_runs(page, tmp_path):
     """All blocks of a page, one after the other, in an empty folder."""
     script = tmp_path / "page.py"

@@ -21,6 +21,12 @@ def test_a_preset_is_a_settings_file(name, tmp_path):
     assert load_settings(name).name == name
 
 
+class FewPictures:
+    """What a plan asks of a data set with boxes."""
+
+    name, class_names, channels, resolution = "few pictures", ("cell", "platelet"), 3, 320
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_makes_a_plan(name):
     given = {"dataset": FewPictures()} if name == "detection" else {}  # which has none of its own
