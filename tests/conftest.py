@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from mnas.result import SearchResult
 from mnas.run import search
 from mnas.space import Architecture, BlockSpace, described_space
 from mnas.trial import Trial
+
+# Shells let background jobs ignore Ctrl-C, which several tests press; what they start inherits this.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from mnas.config import FinalSettings, ObjectiveSettings, Settings, StoppingSett
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-TRAIN = ("datasets.md", "shipping.md", "training.md", "tutorial.md")
+TRAIN = ("datasets.md", "library.md", "shipping.md", "training.md", "tutorial.md")
 NOT_RUN = "<!-- not run"  # in the line before a block, with the reason
 
 

@@ -64,6 +64,7 @@ def test_the_best_on_validation_is_tested_exported_and_described(settings, tmp_p
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_ship_goes_on_and_does_nothing_twice(settings, tmp_path, monkeypatch):
     trained: list[str] = []
     tested: list[str] = []

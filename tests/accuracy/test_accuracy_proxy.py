@@ -46,6 +46,7 @@ def test_the_test_split_is_not_touched(monkeypatch):
     assert set(asked) == {"train", "validation"}
 
 
+@pytest.mark.slow
 def test_retraining_takes_training_and_validation_images_and_measures_on_the_test_split(monkeypatch):
     asked = []
     split = DigitsDataset.split

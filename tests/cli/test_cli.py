@@ -96,6 +96,7 @@ def test_list_names_every_kind():
     assert json.loads(mnas("list", "spaces", "--json").stdout).keys() == {"spaces"}
 
 
+@pytest.mark.slow
 def test_init_writes_a_file_that_works_where_a_preset_does(tmp_path):
     path = tmp_path / "mine.toml"
     assert mnas("init", path, "--preset", "simulated").returncode == 0
@@ -176,6 +177,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     assert json.loads(mnas("status", tmp_path / "run", "--json").stdout)["phase"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_live_progress(tmp_path):
     """On a terminal the display shows trials, cached, best reward, front and time left."""
     text = shown_on_a_terminal("search", "simulated", "--trials", 40, "--out", tmp_path / "run", columns=200)

@@ -94,6 +94,7 @@ def imagenet_search(controller: Guided, trials: int, objective: WeightedProduct)
     return told
 
 
+@pytest.mark.slow
 def test_in_eighty_trials_it_beats_what_thousands_of_random_ones_find() -> None:
     """On the shipped ImageNet surrogates: 80 guided trials against 20,000 random networks, all evaluated."""
     objective = WeightedProduct.soft(target_ms=7)
@@ -106,6 +107,7 @@ def test_in_eighty_trials_it_beats_what_thousands_of_random_ones_find() -> None:
     assert max(trial.reward for trial in told) > random_best
 
 
+@pytest.mark.slow
 def test_a_search_for_the_front_dominates_more_than_one_for_a_reward() -> None:
     """Hypervolume after 60 trials on the ImageNet surrogates; and the predicted front is told by rising latency."""
     objective = WeightedProduct.soft(target_ms=7)

@@ -64,6 +64,7 @@ def test_the_energy_of_a_run_is_what_it_takes_above_idle(tmp_path):
     assert energy.environment["idle_watts"] == pytest.approx([8] * 7, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth(tmp_path):
     """Of 40 intervals at 95 %, at least 33 hold it: fewer would be one chance in a thousand. The seeds are fixed."""
     held, widths = 0, []

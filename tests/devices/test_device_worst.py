@@ -108,6 +108,7 @@ def test_what_makes_no_sense_is_refused(devices, scales, said):
 # -- in a search ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_front_and_report_show_each_device(simulate):
     result = simulate(device=WorstOf([MadeUnit("a"), Overhead("b")]), trials=10)
     page = render_html(result)

@@ -236,6 +236,7 @@ def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
         assert device.measure(SMALL).latency_ms > 0
 
 
+@pytest.mark.slow
 @has_proc
 def test_a_network_out_of_time_is_stopped(monkeypatch):
     before = children()

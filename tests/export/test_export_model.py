@@ -272,6 +272,7 @@ export_model(model, Path({folder!r}), ["onnx"], check=(pixels[:9], labels[:9]))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_file(tmp_path):
     code = _FULL_DISK.format(tests=str(__file__).rpartition("/")[0], folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
