@@ -204,6 +204,16 @@ def test_networks_that_are_compared_are_timed_in_turn(waits):
     assert second.latency_ms == pytest.approx(4.0)
 
 
+def test_a_few_refused_spells_of_many_networks_are_no_lost_round(waits):
+    """One spell in seven is disturbed: in every round one is, and yet the others go on without a pause."""
+    others = [SMALL.replace(resolution=32 + number) for number in range(6)]
+    script = (spell(gauge=1.4 if number % 7 == 6 else 1.0) for number in itertools.count())
+    latencies = device(script, processes=10, patience_s=10).measure_together(others, 10)
+    assert len(latencies) == 6
+    assert sum(len(latency.environment["refused"]) for latency in latencies) >= 9
+    assert sum(waits) < 1, "but at the end, where the last one left is the one that was disturbed"
+
+
 def test_a_reference_network_that_does_not_run_is_the_devices_fault(waits, monkeypatch):
     monkeypatch.setattr(TorchRuntime, "tolerance", -1.0)
     with pytest.raises(DeviceError, match="the reference network does not run on device 'fake'"):
