@@ -73,16 +73,31 @@ class _Tail:
         NonMaxSuppression has a batch of images with the same boxes for all classes. Here its batch is the classes,
         because each has its own best boxes.
         """
-        candidates = min(MOST_PER_CLASS, len(self.decoding.middles))
-        self._node("Transpose", ["by_class"], [self._with_area(boxes, scores)], perm=[2, 0, 1])  # (classes, 1, boxes)
-        self._node("TopK", ["best", "rows"], ["by_class", self._integers("candidates", candidates)], axis=2)
-        self._node("Squeeze", ["one_image"], [boxes, self._integers("batch_axis", 0)])
-        self._node("Gather", ["best_boxes"], ["one_image", "rows"], axis=0)  # (classes, 1, candidates, 4)
+        least = self._constant("least", np.float32(above))
+        self._thin_out(boxes, scores, least)
+        self._node("Transpose", ["by_class"], ["some_scores"], perm=[2, 0, 1])  # (classes, 1, boxes)
+        self._node("Shape", ["box_count"], ["some_scores"], start=1, end=2)
+        self._node("Min", ["candidates"], ["box_count", self._integers("most_per_class", MOST_PER_CLASS)])
+        self._node("TopK", ["best", "rows"], ["by_class", "candidates"], axis=2, sorted=0)  # what is next sorts too
+        self._node("Gather", ["best_boxes"], ["some_boxes", "rows"], axis=0)  # (classes, 1, candidates, 4)
         self._node("Squeeze", ["nms_boxes"], ["best_boxes", self._integers("image_axis", 1)])
-        limits = [self._constant("overlap", np.float32(MOST_OVERLAP)), self._constant("least", np.float32(above))]
         # No more of a class than of all. Gives rows of: class, 0, candidate.
-        self._node("NonMaxSuppression", ["kept"], ["nms_boxes", "best", self._integers("most", MOST), *limits])
+        limits = [self._integers("most", MOST), self._constant("overlap", np.float32(MOST_OVERLAP)), least]
+        self._node("NonMaxSuppression", ["kept"], ["nms_boxes", "best", *limits])
         self._best_of_all()
+
+    def _thin_out(self, boxes: str, scores: str, least: str) -> None:
+        """The boxes that can be a detection: something of them is on the image, and a class scores enough."""
+        self._node("Split", ["box_low", "box_high"], [boxes], axis=2)
+        self._node("Sub", ["sides"], ["box_high", "box_low"])
+        self._node("ReduceMin", ["shorter"], ["sides"], axes=[0, 2], keepdims=0)
+        self._node("Greater", ["has_area"], ["shorter", "zero"])
+        self._node("ReduceMax", ["best_score"], [scores], axes=[0, 2], keepdims=0)
+        self._node("Greater", ["is_enough"], ["best_score", least])
+        self._node("And", ["is_candidate"], ["has_area", "is_enough"])
+        self._node("Squeeze", ["one_image"], [boxes, self._integers("batch_axis", 0)])
+        self._node("Compress", ["some_boxes"], ["one_image", "is_candidate"], axis=0)  # (some, 4)
+        self._node("Compress", ["some_scores"], [scores, "is_candidate"], axis=1)  # (1, some, classes)
 
     def _best_of_all(self) -> None:
         """The best of what is kept, whatever the class."""
@@ -97,16 +112,6 @@ class _Tail:
         self._output(BOXES, TensorProto.FLOAT, ["found", 4])
         self._output(SCORES, TensorProto.FLOAT, ["found"])
         self._output(CLASSES, TensorProto.INT64, ["found"])
-
-    def _with_area(self, boxes: str, scores: str) -> str:
-        """The scores, below every threshold where nothing of the box is on the image."""
-        self._node("Split", ["box_low", "box_high"], [boxes], axis=2)
-        self._node("Greater", ["are_above"], ["box_high", "box_low"])
-        self._node("Cast", ["above"], ["are_above"], to=TensorProto.FLOAT)
-        self._node("ReduceMin", ["area"], ["above"], axes=[2], keepdims=1)
-        self._node("Cast", ["has_area"], ["area"], to=TensorProto.BOOL)
-        self._node("Where", ["sure_scores"], ["has_area", scores, self._constant("none", np.float32(-1))])
-        return "sure_scores"
 
     def _boxes(self, encodings: str, boxes: str) -> None:
         steps, middles, halves = (

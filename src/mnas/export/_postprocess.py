@@ -52,7 +52,9 @@ def detections(
         )
     boxes = boxes.clip(0, 1)
     has_area = (boxes[:, 2:] - boxes[:, :2]).min(1) > 0
-    rows, classes = _candidates(np.where(has_area[:, None], scores, -1), score, most_per_class)
+    can_be = has_area & (scores.max(1) > score)  # few, unless the score is next to nothing
+    boxes, scores = boxes[can_be], scores[can_be]
+    rows, classes = _candidates(scores, score, most_per_class)
     found = scores[rows, classes]
     kept = _suppress(boxes[rows], classes, iou, most)
     return boxes[rows[kept]], found[kept], classes[kept]
