@@ -42,6 +42,7 @@ NETWORKS = {"A1 x0.5": "ssdlite-mnasnet-a1", "MobileNetV2 x0.5": "ssdlite-mobile
 CLASSES = (3, 90)
 SHOWN, EVALUATED = 0.3, 1e-8  # scores that detections are above
 ABOVE_SHOWN = 60  # so many of an image before suppression, at most: several for each of a dozen objects
+LEAST_ROUNDS = 3
 TORCHVISION = "torchvision, eager"
 
 
@@ -246,18 +247,21 @@ def concluded(rounds: list[dict[Case, Spell]], counts: dict[Case, int], gate: Ga
             for spells in rounds
             if not any(gate.problem(spells[one]) for one in (case, plain))
         ]
-        if len(kept) < 3:
-            raise SystemExit(f"{case}: {len(kept)} of {len(rounds)} rounds were undisturbed; the machine is too busy")
-        latency = Interval.over_processes([mine for mine, _ in kept])
         row = {"network": case.network, "classes": case.classes, "way": case.way.label if case.way else "",
-               "ms": [latency.estimate_ms, latency.low_ms, latency.high_ms], "detections": counts[case],
-               "rounds": len(kept)}  # fmt: skip
-        if plain != case:
-            ratio = Interval.over_processes([mine / its for mine, its in kept])
-            half = ratio.origin["scatter"]  # what minutes differ by, both of a round share
-            row["ratio"] = [ratio.estimate_ms * math.exp(sign * half) for sign in (0, -1, 1)]
-        rows.append(row)
+               "detections": counts[case], "rounds": len(kept), "refused": len(rounds) - len(kept)}  # fmt: skip
+        rows.append(row | (figures(kept, plain == case) if len(kept) >= LEAST_ROUNDS else {}))
     return rows
+
+
+def figures(kept: list[tuple[float, float]], is_plain: bool) -> dict[str, list[float]]:
+    """With intervals: milliseconds, and the ratio to what is beside them."""
+    latency = Interval.over_processes([mine for mine, _ in kept])
+    found = {"ms": [latency.estimate_ms, latency.low_ms, latency.high_ms]}
+    if not is_plain:
+        ratio = Interval.over_processes([mine / its for mine, its in kept])
+        half = ratio.origin["scatter"]  # what minutes differ by, both of a round share
+        found["ratio"] = [ratio.estimate_ms * math.exp(sign * half) for sign in (0, -1, 1)]
+    return found
 
 
 def first_of(way: Way) -> Way:
@@ -278,9 +282,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def cell(row: dict[str, Any]) -> str:
-    milliseconds, low, high = row["ms"]
+    if "ms" not in row:
+        return f"{row['rounds']} rounds undisturbed"
     times = " x{:.2f} ({:.2f} - {:.2f})".format(*row["ratio"]) if "ratio" in row else ""
-    return f"{milliseconds:.2f} ({low:.2f} - {high:.2f}){times}"
+    return "{:.2f} ({:.2f} - {:.2f})".format(*row["ms"]) + times
 
 
 def main() -> None:
