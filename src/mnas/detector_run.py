@@ -17,7 +17,7 @@ from mnas.datasets import Part as Split
 from mnas.detection_scores import DetectionScores, detection_scores
 from mnas.errors import SettingsError
 from mnas.model_folder import ModelFolder, TrainingSettings
-from mnas.model_run import Watch, is_first_process, spread_batches, train_into
+from mnas.model_run import Watch, fitted, is_first_process, spread_batches, train_into
 from mnas.space import Architecture, DetectionHead
 
 if TYPE_CHECKING:
@@ -40,17 +40,11 @@ def make_detection_dataset(part: Part, architecture: Architecture) -> DetectionD
     return made
 
 
-def detector_for(architecture: Architecture, dataset: DetectionDataset, width: float = 1.0) -> Architecture:
-    """The architecture with a detection head for a data set's classes, at its resolution.
-
-    A classifier's head is replaced by one whose extra layers have `width` times their filters.
-    """
-    head, classes = architecture.head, len(dataset.class_names)
-    if not isinstance(head, DetectionHead):
-        head = DetectionHead(head.filters, classes, width)
-    return architecture.replace(
-        head=replace(head, classes=classes), input_channels=dataset.channels, resolution=dataset.resolution
-    )
+def with_detection_head(architecture: Architecture, width: float = 1.0) -> Architecture:
+    """A detector as it is; a classifier's head is replaced by SSDLite, its extra layers `width` times as wide."""
+    if architecture.is_detector:
+        return architecture
+    return architecture.replace(head=DetectionHead(architecture.head.filters, width=width))
 
 
 def train_detector(
@@ -63,7 +57,7 @@ def train_detector(
 ) -> ModelFolder:
     """Train a detector into a folder and evaluate it on the validation split.
 
-    As `train_model`, with boxes in place of labels: the architecture has a detection head already, its classes are
+    As `train_model`, with boxes in place of labels: a classifier's head is replaced by SSDLite, the classes are
     fitted to the data set, and an interrupted training goes on with `resume`.
 
     Raises:
@@ -72,7 +66,8 @@ def train_detector(
         TrainingError: the training diverged or ran out of memory; the message names the last good checkpoint.
     """
     dataset = make_detection_dataset(settings.dataset, settings.architecture)
-    settings = replace(settings, architecture=detector_for(settings.architecture, dataset))
+    architecture = fitted(with_detection_head(settings.architecture), dataset)
+    settings = replace(settings, architecture=architecture)
     model, watch = ModelFolder(folder), watch or Watch()
     if not is_first_process(hardware):
         _train(settings, dataset, _detector(settings, watch), model, hardware, watch)

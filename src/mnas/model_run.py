@@ -56,7 +56,7 @@ def make_dataset(part: Part, architecture: Architecture) -> Dataset:
     return made
 
 
-def fitted(architecture: Architecture, dataset: Dataset) -> Architecture:
+def fitted(architecture: Architecture, dataset: Dataset | DetectionDataset) -> Architecture:
     """The architecture for a data set's classes, channels and resolution; its blocks stay."""
     head = replace(architecture.head, classes=len(dataset.class_names))
     return architecture.replace(head=head, input_channels=dataset.channels, resolution=dataset.resolution)

@@ -10,7 +10,7 @@ import pytest
 from boxed_files import write_coco
 
 from mnas.config import Part
-from mnas.detector_run import detector_for, make_detection_dataset, train_detector
+from mnas.detector_run import train_detector, with_detection_head
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.space import Architecture
 from mnas.training import load_recipe
@@ -23,7 +23,7 @@ def model(tmp_path_factory) -> Path:
     pictures = tmp_path_factory.mktemp("pictures")
     write_coco(pictures, images=24, splits=["train"] * 8 + ["val"] * 12 + ["test"] * 4)
     part = Part(name="coco", annotations=str(pictures / "annotations.json"), images=str(pictures / "images"))
-    architecture = detector_for(BACKBONE, make_detection_dataset(part, BACKBONE), 0.1)
+    architecture = with_detection_head(BACKBONE, 0.1)
     recipe = replace(load_recipe("ssdlite-small"), epochs=1, warmup_epochs=0)
     folder = tmp_path_factory.mktemp("models") / "painted"
     train_detector(TrainingSettings("painted", architecture, part, recipe), folder)

@@ -72,10 +72,9 @@ def train_detector(
     part = _names.detection_part(data, images)
     found = _names.trial(backbone) if _names.is_trial(backbone) else None
     architecture = _names.architecture(backbone, width if backbone in reference_names() else 1.0, resolution)
-    dataset = detector_run.make_detection_dataset(part, architecture)
     settings = TrainingSettings(
         name=backbone,
-        architecture=detector_run.detector_for(architecture, dataset, width),
+        architecture=detector_run.with_detection_head(architecture, width),
         dataset=part,
         recipe=recipe_of(recipe, epochs),
         seed=seed,
