@@ -138,7 +138,7 @@ def export_model(
 
     model, watch = ModelFolder(folder), watch or Watch()
     check_formats(formats)
-    trained = model.trained()
+    trained = _classifier(model)
     dataset = _dataset_of(model, trained, None)
     with model.locked():
         watch.phase("reading images to calibrate and check with")
