@@ -275,6 +275,7 @@ class _Ship:
         """The chosen candidate in a folder of its own."""
         model = ModelFolder(self.folder / SHIPPED)
         model.path.mkdir(exist_ok=True)
+        remove_unfinished(model.path)  # where all else is there, nobody else would
         if not model.is_finished:
             for name in _COPIED:
                 write_whole(model.path / name, (self._path(chosen) / name).read_bytes())
