@@ -77,6 +77,7 @@ def train_detector(
         model.begin(settings, dataset.class_names, resume)
         if detector is not None:
             _train(settings, dataset, detector, model, hardware, watch)
+        model.remove_checkpoint()
         if "validation" not in model.detection_scores():
             watch.phase("evaluating on the validation images")
             scores, _ = _scored(model.trained(), dataset, "validation")

@@ -39,6 +39,7 @@ def model(tmp_path_factory, pictures) -> Path:
     done = mnas(*training(folder, *data_of(pictures)))
     assert done.returncode == 0, done.stderr
     assert re.search(r"step \d+ of \d+, epoch \d, loss \d+\.\d+", done.stderr)
+    assert not (folder / "checkpoint.safetensors").exists()
     assert re.search(r"validation: AP \d+\.\d+ %, AP50 \d+\.\d+ % on 8 images", done.stdout)
     return folder
 
