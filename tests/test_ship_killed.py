@@ -87,7 +87,7 @@ def after(events: int) -> Callable[[int], bool]:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """All that a ship says, without times, its own folder's name and what is left of locks."""
+    """All that a ship says, without times, the folder's name and what is left of locks."""
     model = ModelFolder(folder / "model")
     lines = (model.path / "card.md").read_text().replace(str(folder), "SHIP").splitlines()
     weights = {
@@ -97,7 +97,9 @@ def outcome(folder: Path) -> dict[str, object]:
         for path in sorted(folder.rglob("model.safetensors"))
     }
     return {
-        "files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(".writer")),
+        "files": sorted(
+            str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(".writer")
+        ),
         "weights": weights,
         "curve": model.curve(),
         "scores": model.scores(),
