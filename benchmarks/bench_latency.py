@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import random
 import statistics
 import subprocess
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 
 from mnas.devices import LocalDevice
+from mnas.devices._conversions import Conversions
 from mnas.devices.runtimes import OnnxRuntime
 from mnas.models import BuiltModel, build_model
 from mnas.objective import Latency
@@ -85,8 +87,9 @@ def steps(device: LocalDevice, architecture: Architecture) -> dict[str, float]:
 
 def compare(count: int) -> dict[str, Any]:
     """Both ways on each network in turn; prints the table, gives medians in seconds."""
+    os.environ["MNAS_CACHE_MB"] = "0"  # the same network by both ways would be one file on disk
     ours, rival = LocalDevice(drift=0.01), LocalDevice(drift=0.01)
-    rival.measuring.runtime = ExporterRuntime()
+    rival.measuring.conversions = rival.measuring._in_fp32 = Conversions(ExporterRuntime())
     rows: dict[str, list[dict[str, float]]] = {"mnas": [], "torch.onnx": []}
     warm_up, *rest = networks(count + 1)
     for device in (ours, rival):

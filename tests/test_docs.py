@@ -67,10 +67,13 @@ def test_every_settings_key_is_documented():
 
 
 def test_every_verb_preset_and_public_name_is_documented():
-    from mnas.cli import _commands, _model_commands  # noqa: F401  # the latter adds its verbs
+    from mnas.cli import _commands, _detect_commands, _model_commands  # noqa: F401  # the latter add their verbs
 
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     verbs = [command.name or command.callback.__name__ for command in _commands.app.registered_commands]
+    for group in _commands.app.registered_groups:
+        verbs += [f"{group.name} {command.name}" for command in group.typer_instance.registered_commands]
+    assert "detect predict" in verbs
     for verb in verbs:
         assert f"mnas {verb}" in text, verb
     for name in [*preset_names(), *mnas.__all__]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mnas import registry
 from mnas.config import Part
 from mnas.datasets import DetectionDataset
 from mnas.datasets import Part as Split
-from mnas.detection_scores import DetectionScores, detection_scores
+from mnas.detection_scores import DetectionScores
 from mnas.errors import SettingsError
 from mnas.model_folder import ModelFolder, TrainingSettings
-from mnas.model_run import Watch, fitted, is_first_process, spread_batches, train_into
+from mnas.model_run import Watch, check_fits, fitted, is_first_process, spread_batches, train_into, train_once
 from mnas.space import Architecture, DetectionHead
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def train_detector(
         StorageError: another process trains there, or what was begun there is another training.
         TrainingError: the training diverged or ran out of memory; the message names the last good checkpoint.
     """
+    from mnas.training import scored
+
     dataset = make_detection_dataset(settings.dataset, settings.architecture)
     architecture = fitted(with_detection_head(settings.architecture), dataset)
     settings = replace(settings, architecture=architecture)
@@ -73,14 +75,18 @@ def train_detector(
         _train(settings, dataset, _detector(settings, watch), model, hardware, watch)
         return model
     with model.locked():
-        detector = None if model.is_finished else _detector(settings, watch)
-        model.begin(settings, dataset.class_names, resume)
-        if detector is not None:
-            _train(settings, dataset, detector, model, hardware, watch)
-        model.remove_checkpoint()
+        train_once(
+            model,
+            settings,
+            dataset,
+            resume,
+            lambda: _detector(settings, watch),
+            lambda detector: _train(settings, dataset, detector, model, hardware, watch),
+        )
         if "validation" not in model.detection_scores():
             watch.phase("evaluating on the validation images")
-            scores, _ = _scored(model.trained(), dataset, "validation")
+            trained = model.trained()
+            scores, _ = scored(trained.module, dataset, "validation", trained.activation)
             model.add_detection_scores("validation", scores)
     return model
 
@@ -95,15 +101,13 @@ def evaluate_detector(
     Raises:
         SettingsError: no trained detector is there, or the data set's classes are not the detector's.
     """
+    from mnas.training import scored
+
     model = ModelFolder(folder)
     trained = trained_detector(model)
     dataset = make_detection_dataset(data or model.settings().dataset, trained.architecture)
-    if tuple(dataset.class_names) != trained.class_names:
-        raise SettingsError(
-            f"{folder} finds {', '.join(trained.class_names)}; data set {dataset.name!r} has "
-            f"{', '.join(dataset.class_names)}: evaluate it on pictures of its own classes, in its order"
-        )
-    scores, results = _scored(trained, dataset, part)
+    check_fits(model, trained, dataset, "evaluate it")
+    scores, results = scored(trained.module, dataset, part, trained.activation)
     if data is None:
         with model.locked():
             model.add_detection_scores(part, scores)
@@ -169,8 +173,8 @@ def find_objects(trained: TrainedModel, picture: Any, score: float = 0.3) -> Det
     pixels = torch.from_numpy(np.array(resized)).reshape(*side, -1).permute(2, 0, 1)[None]
     with torch.inference_mode():
         outputs = trained.module.eval()(preprocessing.normalize(pixels))
-    activation: Literal["sigmoid", "softmax"] = "sigmoid" if trained.is_multilabel else "softmax"
-    return detections_of(outputs, default_boxes(trained.architecture), activation=activation, score=score)[0]
+    boxes = default_boxes(trained.architecture)
+    return detections_of(outputs, boxes, activation=trained.activation, score=score)[0]
 
 
 def trained_detector(model: ModelFolder) -> TrainedModel:
@@ -222,14 +226,3 @@ def _preprocessing(dataset: DetectionDataset) -> Preprocessing:
 
     mean, std = tuple(dataset.mean), tuple(dataset.std)
     return Preprocessing(dataset.resolution, dataset.channels, mean, std, 1.0, is_stretched=True)
-
-
-def _scored(
-    trained: TrainedModel, dataset: DetectionDataset, part: Split
-) -> tuple[DetectionScores, list[dict[str, Any]]]:
-    from mnas.training import detect, results_of
-
-    images = dataset.split(part)
-    found = detect(trained.module, dataset, part, "sigmoid" if trained.is_multilabel else "softmax")
-    results = results_of(images, found)
-    return detection_scores(images.truth(), results), results

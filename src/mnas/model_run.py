@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mnas import registry
 from mnas.config import Part
-from mnas.datasets import BoxedImages, Dataset, DetectionDataset, Images
+from mnas.datasets import BoxedImages, Dataset, DatasetFacts, DetectionDataset, Images
 from mnas.datasets import Part as Split
 from mnas.errors import MnasError, SettingsError
 from mnas.folder import load_result
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mnas.models import BuiltModel, Network, Preprocessing, TrainedModel
     from mnas.training import Hardware, Progress, Task
 
+_Prepared = TypeVar("_Prepared")  # what a training begins with
 SHIPPED = "model"  # the folder of a run's shipped model
 _CALIBRATION_IMAGES = 128
 _CHECK_IMAGES = 512
@@ -56,7 +57,7 @@ def make_dataset(part: Part, architecture: Architecture) -> Dataset:
     return made
 
 
-def fitted(architecture: Architecture, dataset: Dataset | DetectionDataset) -> Architecture:
+def fitted(architecture: Architecture, dataset: DatasetFacts) -> Architecture:
     """The architecture for a data set's classes, channels and resolution; its blocks stay."""
     head = replace(architecture.head, classes=len(dataset.class_names))
     return architecture.replace(head=head, input_channels=dataset.channels, resolution=dataset.resolution)
@@ -90,17 +91,42 @@ def train_model(
         _train(settings, dataset, _networks(settings, dataset, watch), model, hardware, watch)
         return model
     with model.locked():
-        # Before the folder is begun: weights or a teacher that are refused should not bind it to these settings.
-        networks = None if model.is_finished else _networks(settings, dataset, watch)
-        model.begin(settings, dataset.class_names, resume)
-        if networks:
-            _train(settings, dataset, networks, model, hardware, watch)
-        model.remove_checkpoint()
+        train_once(
+            model,
+            settings,
+            dataset,
+            resume,
+            lambda: _networks(settings, dataset, watch),
+            lambda networks: _train(settings, dataset, networks, model, hardware, watch),
+        )
         if "validation" not in model.scores():
             watch.phase("evaluating on the validation images")
             model.add_scores("validation", score(model.trained(), dataset.split("validation")))
         write_model_card(model)
     return model
+
+
+def train_once(
+    model: ModelFolder,
+    settings: TrainingSettings,
+    dataset: DatasetFacts,
+    resume: bool,
+    prepare: Callable[[], _Prepared],
+    train: Callable[[_Prepared], None],
+) -> None:
+    """Begin or go on with a folder's training, which is held; one that is finished is left as it is.
+
+    Raises:
+        SettingsError, StorageError: as `ModelFolder.begin`.
+    """
+    if model.is_finished:
+        model.begin(settings, dataset.class_names, resume)
+    else:
+        # Before the folder is begun: weights or a teacher that are refused should not bind it to these settings.
+        prepared = prepare()
+        model.begin(settings, dataset.class_names, resume)
+        train(prepared)
+    model.remove_checkpoint()
 
 
 def evaluate_model(folder: Path, part: Split = "validation", data: Part | None = None) -> Scores:
@@ -304,7 +330,7 @@ def _teacher(name: str, dataset: Dataset) -> nn.Module:
         return load_published(name, classes=classes, resolution=dataset.resolution, mean=mean, std=std)
     model = ModelFolder(Path(name).expanduser())
     trained = _classifier(model)
-    _check_fits(model, trained, dataset, "let it teach")
+    check_fits(model, trained, dataset, "let it teach")
     return trained.module
 
 
@@ -326,11 +352,16 @@ def _preprocessing(dataset: Dataset) -> Any:
 def _dataset_of(model: ModelFolder, trained: TrainedModel, data: Part | None) -> Dataset:
     """The data set to evaluate on, whose classes must be the model's."""
     dataset = make_dataset(data or model.settings().dataset, trained.architecture)
-    _check_fits(model, trained, dataset, "evaluate it")
+    check_fits(model, trained, dataset, "evaluate it")
     return dataset
 
 
-def _check_fits(model: ModelFolder, trained: TrainedModel, dataset: Dataset, what: str) -> None:
+def check_fits(model: ModelFolder, trained: TrainedModel, dataset: DatasetFacts, what: str) -> None:
+    """That a data set has a model's classes, in its order, and its channels; `what` is what to do on one that has.
+
+    Raises:
+        SettingsError: it has not.
+    """
     names, channels = tuple(dataset.class_names), dataset.channels
     if names != trained.class_names:
         lacking = sorted(set(trained.class_names) - set(names)) or sorted(set(names) - set(trained.class_names))

@@ -70,6 +70,7 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
 }
+_TABLES: Mapping[Kind, str] = {"detection": "dataset"}  # of a settings file, where they are not the kind's name
 _FRESH_PROCESSES = 20  # of a few measurements: more than a search could afford
 # Where a part was an object and no name, a run's settings have this and its class.
 FROM_PYTHON = "python:"
@@ -139,8 +140,9 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
         if key in known and key not in settings and parameter.default is inspect.Parameter.empty
     ]
     if missing:
+        table = _TABLES.get(kind, kind)
         raise SettingsError(
-            f"{kind} {name!r} needs {', '.join(missing)}: write it under [{kind}] in the settings file"
+            f"{kind} {name!r} needs {', '.join(missing)}: write it under [{table}] in the settings file"
         )
     if kind == "device":
         settings = {key: _with_devices(value) for key, value in settings.items()}

@@ -100,6 +100,7 @@ def test_a_detector_s_weights_and_voc_folders_are_taken(within, tmp_path):
         ([], "--data is needed"),
         (["--data", "{pictures}/annotations.json"], "--images is needed"),
         (["--data", "{pictures}/images"], "should be COCO annotations"),
+        (["--data", "{pictures}/images", "--images", "{pictures}/images"], "goes with annotations in one file"),
         (["--data", "{pictures}/nothing.json", "--images", "{pictures}/images"], "nothing.json"),
         (["--data", "{pictures}/annotations.json", "--images", "{pictures}/images", "--recipe", "sdlite-coco"],
          "did you mean 'ssdlite-coco'?"),
@@ -157,8 +158,11 @@ def test_a_search_for_detectors_ends_with_a_front_that_trains(within, pictures, 
     assert code == 0, stderr
     assert "ssdlite_c32_n3_w0.2" in stdout
     out = tmp_path / "best"
-    frame = ["--backbone", f"{run}:best", "--resolution", "64", "--epochs", "1"]
+    frame = ["--backbone", f"{run}:best", "--epochs", "1"]
     code, stdout, stderr = within("detect", "train", *data_of(pictures), *frame, "--out", str(out))
     assert code == 0, stderr
+    assert "input_r64_c3" in (out / "training.toml").read_text(), "the resolution that was searched"
+    code, _, stderr = within("search", "detection", "--images", str(pictures), "--out", str(tmp_path / "none"))
+    assert (code, "--images goes with --data" in stderr) == (2, True)
     code, _, stderr = within("search", "detection", "--trials", "2", "--out", str(tmp_path / "none"))
     assert (code, "trains on images" in stderr) == (2, True)

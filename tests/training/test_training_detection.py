@@ -14,6 +14,7 @@ from mnas.errors import SettingsError, StorageError
 from mnas.models import build_detector, decode_boxes, default_boxes, detections_of, encode_boxes
 from mnas.space import Architecture
 from mnas.training import Checkpoints, Detection, Recipe, detect, learning_rate, load_recipe, train
+from mnas.training._augment import RandomMoves
 from mnas.training._detection import BoxMirror
 from mnas.training._detection_loss import BoxLoss
 from mnas.training._evaluate import Normalize
@@ -167,7 +168,7 @@ def test_outputs_that_say_the_truth_have_almost_no_loss(kind):
 
 def test_mirrored_boxes_frame_the_mirrored_pixels():
     images = Squares().split("train")
-    mirror = BoxMirror(True, Normalize(Squares(), torch.device("cpu")))
+    mirror = BoxMirror(RandomMoves(0, True), Normalize(Squares(), torch.device("cpu")))
     moves = mirror.draw(len(images), torch.Generator().manual_seed(0))
     moved, boxes = mirror.apply(images.pixels, images.boxes, moves)
     assert 8 < int(moves.is_mirrored.sum()) < 24

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mnas.accuracy._contract import AccuracyEstimate, StopBelow
-from mnas.datasets import Dataset, DetectionDataset
+from mnas.datasets import Dataset, DatasetFacts
 from mnas.errors import SettingsError
 from mnas.space import Architecture
 from mnas.training import Recipe
@@ -162,7 +162,7 @@ def retrain(architecture: Architecture, dataset: Dataset, recipe: Recipe, seed: 
         return Retrained(evaluate(module, dataset, "test"), module)
 
 
-def check_fit(architecture: Architecture, dataset: Dataset | DetectionDataset) -> None:
+def check_fit(architecture: Architecture, dataset: DatasetFacts) -> None:
     """Counts and latencies are those of an input; accuracies should be of the same one.
 
     Raises:

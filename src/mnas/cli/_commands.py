@@ -49,8 +49,12 @@ def search(
     from mnas.run import default_folder, start
 
     settings = _override(load_settings(file), seed, trials, target_ms, device, int8, workers)
+    if data is None and images is not None:
+        raise SettingsError("--images goes with --data: name the annotations")
     if data is not None:
         has_boxes = settings.accuracy.name == "detection"
+        if images is not None and not has_boxes:
+            raise SettingsError(f"--images is for pictures with boxes, accuracy 'detection'; here {data} is labelled")
         part = _names.detection_part(data, images) if has_boxes else _names.dataset_part(data)
         settings = settings.changed(dataset=part.model_dump())
     folder = out or default_folder(settings.name)

@@ -38,6 +38,7 @@ Boxes = Annotated[
 ]
 Pictures = Annotated[Path | None, typer.Option(help="The pictures' folder, for annotations in one file.")]
 _USUAL = "ssdlite-small"
+_PIXELS = 320  # the paper's
 
 
 @detect.command("train")
@@ -55,7 +56,9 @@ def train_detector(
     width: Annotated[
         float, typer.Option(help="Width multiplier, of a reference model and of the extra layers.", min=0.01)
     ] = 1.0,
-    resolution: Annotated[int, typer.Option(help="Input pixels.", min=32)] = 320,
+    resolution: Annotated[
+        int | None, typer.Option(help="Input pixels. Default: a detector's own, else 320.", min=32)
+    ] = None,
     on: On = "auto",
     precision: PrecisionName = "auto",
     images_at_once: AtOnce = 0,
@@ -72,6 +75,8 @@ def train_detector(
     part = _names.detection_part(data, images)
     found = _names.trial(backbone) if _names.is_trial(backbone) else None
     architecture = _names.architecture(backbone, width if backbone in reference_names() else 1.0, resolution)
+    if resolution is None and not architecture.is_detector:
+        architecture = architecture.replace(resolution=_PIXELS)
     settings = TrainingSettings(
         name=backbone,
         architecture=detector_run.with_detection_head(architecture, width),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from mnas.cli import _display
+from mnas.cli._model_display import print_trained
 from mnas.detection_scores import DetectionScores
 
 if TYPE_CHECKING:
@@ -26,24 +27,13 @@ _METRICS = (
 
 def print_detector(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
     """A trained detector: where it lies and how good it is."""
-    scores = model.detection_scores()
-    if as_json:
-        _display.print_json(
-            {
-                "model": str(model.path),
-                "architecture": str(model.settings().architecture),
-                "curve": [row["accuracy"] for row in model.curve()],
-                "scores": {part: row.to_dict() for part, row in scores.items()},
-            }
-        )
-        return
-    out = _display.out()
-    if was_finished:
-        out.print(f"{model.path} was trained to the end before; nothing was trained now", markup=False)
-    for part, row in scores.items():
-        out.print(_summary(part, row))
-    out.print(f"model: {model.model_file}", markup=False)
-    out.print(f"go on with: mnas detect evaluate {model.path} --split test; mnas export {model.path}", markup=False)
+    path, scores = model.path, model.detection_scores()
+    lines = [
+        *(_summary(part, row) for part, row in scores.items()),
+        f"model: {model.model_file}",
+        f"go on with: mnas detect evaluate {path} --split test; mnas export {path}",
+    ]
+    print_trained(model, scores, lines, was_finished, as_json)
 
 
 def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_json: bool) -> None:

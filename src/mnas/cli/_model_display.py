@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from mnas.cli import _display
+from mnas.detection_scores import DetectionScores
 from mnas.scores import Scores
 
 if TYPE_CHECKING:
@@ -49,7 +50,23 @@ def watched() -> Iterator[Watch]:
 
 def print_model(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
     """A trained model: where it lies and what it got right."""
-    scores = model.scores()
+    path, scores = model.path, model.scores()
+    lines = [
+        *(_summary(part, row) for part, row in scores.items()),
+        f"model: {model.model_file}, card: {path / 'card.html'}",
+        f"go on with: mnas evaluate {path} --split test; mnas export {path}",
+    ]
+    print_trained(model, scores, lines, was_finished, as_json)
+
+
+def print_trained(
+    model: ModelFolder,
+    scores: Mapping[str, Scores | DetectionScores],
+    lines: Sequence[str],
+    was_finished: bool,
+    as_json: bool,
+) -> None:
+    """What came of a training: its scores by split, or for people these lines."""
     if as_json:
         _display.print_json(
             {
@@ -63,10 +80,8 @@ def print_model(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
     out = _display.out()
     if was_finished:
         out.print(f"{model.path} was trained to the end before; nothing was trained now", markup=False)
-    for part, row in scores.items():
-        out.print(_summary(part, row))
-    out.print(f"model: {model.model_file}, card: {model.path / 'card.html'}", markup=False)
-    out.print(f"go on with: mnas evaluate {model.path} --split test; mnas export {model.path}", markup=False)
+    for line in lines:
+        out.print(line, markup=False)
 
 
 def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None:

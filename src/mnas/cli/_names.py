@@ -123,6 +123,8 @@ def detection_part(name: str, images: Path | None) -> Part:
         SettingsError: none of these.
     """
     path = Path(name).expanduser()
+    if images is not None and path.suffix != ".json":
+        raise SettingsError(f"--images goes with annotations in one file (.json); {name} tells the place itself")
     if path.suffix == ".toml":
         table = read_toml(path).get("dataset")
         if not isinstance(table, Mapping) or "name" not in table:
@@ -220,7 +222,7 @@ def every() -> dict[str, list[str]]:
         "controllers": registry.names("controller"),
         "devices": registry.names("device"),
         "datasets": registry.names("dataset"),
-        "datasets with boxes": registry.names("detection"),
+        "detection datasets": registry.names("detection"),
         "accuracies": registry.names("accuracy"),
         "models": list(reference_names()),
         "recipes": recipe_names(),

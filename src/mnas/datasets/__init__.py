@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mnas.datasets._contract import Dataset, Images, Part
+from mnas.datasets._contract import Dataset, DatasetFacts, Images, Part
 from mnas.datasets._detection_contract import BoxedImages, DetectionDataset
 from mnas.datasets._faults import Fault, FaultKind
 from mnas.datasets._split import stratified_split
@@ -47,6 +47,7 @@ __all__ = [
     "CIFAR100Dataset",
     "CocoDataset",
     "Dataset",
+    "DatasetFacts",
     "DetectionDataset",
     "DigitsDataset",
     "EncodedDataset",

@@ -45,20 +45,12 @@ class Images(Protocol):
         ...
 
 
-class Dataset(Protocol):
-    """Labelled images in three splits that share no image.
-
-        digits = DigitsDataset(resolution=16)
-        len(digits.class_names), digits.channels      # 10, 1
-        digits.split("validation").labels.shape       # (360,)
-
-    A data set can be pickled, and is small then: each process loads the images when it first asks for them
-    and keeps them. What "validation" holds depends on the data set's own options, never on a search's seed.
-    """
+class DatasetFacts(Protocol):
+    """What a data set tells of its images, whatever goes with them: labels or boxes."""
 
     @property
     def name(self) -> str:
-        """What accuracies are said to be of."""
+        """What accuracies, or scores, are said to be of."""
         ...
 
     @property
@@ -73,7 +65,7 @@ class Dataset(Protocol):
 
     @property
     def resolution(self) -> int:
-        """Height and width of every image."""
+        """Height and width of every image as it comes out."""
         ...
 
     @property
@@ -88,8 +80,20 @@ class Dataset(Protocol):
 
     @property
     def mirrors(self) -> bool:
-        """Whether an image's mirror image is of the same class, so that training may flip it."""
+        """Whether an image's mirror image means the same, so that training may flip it."""
         ...
+
+
+class Dataset(DatasetFacts, Protocol):
+    """Labelled images in three splits that share no image.
+
+        digits = DigitsDataset(resolution=16)
+        len(digits.class_names), digits.channels      # 10, 1
+        digits.split("validation").labels.shape       # (360,)
+
+    A data set can be pickled, and is small then: each process loads the images when it first asks for them
+    and keeps them. What "validation" holds depends on the data set's own options, never on a search's seed.
+    """
 
     def split(self, part: Part) -> Images:
         """The images of one split.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mnas.datasets._contract import Part
+from mnas.datasets._contract import DatasetFacts, Part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,51 +52,17 @@ class BoxedImages(Protocol):
         ...
 
 
-class DetectionDataset(Protocol):
+class DetectionDataset(DatasetFacts, Protocol):
     """Images with boxes, in three splits that share no image.
 
         cells = CocoDataset(annotations="cells/annotations.json")
         cells.class_names                             # ("white", "red"): index 0, index 1
         len(cells.split("validation"))                # 87
 
-    A data set can be pickled, and is small then. What "validation" holds depends on the data set's own options,
+    `truth()["categories"]` has the order of `class_names`; images are stretched to the resolution. A data set can be
+    pickled, and is small then. What "validation" holds depends on the data set's own options,
     never on a search's seed.
     """
-
-    @property
-    def name(self) -> str:
-        """What scores are said to be of."""
-        ...
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One per class index; `truth()["categories"]` has the same order."""
-        ...
-
-    @property
-    def channels(self) -> int:
-        """1 for grey, 3 for colour."""
-        ...
-
-    @property
-    def resolution(self) -> int:
-        """Height and width of every image as it comes out; the originals are stretched to it."""
-        ...
-
-    @property
-    def mean(self) -> tuple[float, ...]:
-        """What is subtracted per channel, on the scale from 0 to 1."""
-        ...
-
-    @property
-    def std(self) -> tuple[float, ...]:
-        """What it is then divided by."""
-        ...
-
-    @property
-    def mirrors(self) -> bool:
-        """Whether training may flip an image with its boxes."""
-        ...
 
     def split(self, part: Part) -> BoxedImages:
         """The images of one split.

@@ -18,7 +18,7 @@ from mnas.export._onnx import Array
 from mnas.export._postprocess import detections
 from mnas.export._write_postprocess import write_postprocess
 from mnas.models import Detections, TrainedModel, default_boxes, detections_of
-from mnas.models._detections import LEAST_SCORE, Activation, boxes_and_scores
+from mnas.models._detections import LEAST_SCORE, boxes_and_scores
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,8 @@ class _Expected:
     def of(cls, trained: TrainedModel, images: Tensor, least_score: float) -> _Expected:
         """The trained detector's module."""
         outputs, places = torch_outputs(trained, images), default_boxes(trained.architecture)
-        activation: Activation = "sigmoid" if trained.is_multilabel else "softmax"
-        boxes, scores = boxes_and_scores(outputs, places, activation)
-        found = detections_of(outputs, places, activation=activation, score=least_score)
+        boxes, scores = boxes_and_scores(outputs, places, trained.activation)
+        found = detections_of(outputs, places, activation=trained.activation, score=least_score)
         return cls(boxes.numpy(), scores.numpy(), found, least_score)
 
     def beside(self, file: ConvertedFile, has_nms: bool) -> DetectorComparison:

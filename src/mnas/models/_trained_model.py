@@ -10,6 +10,7 @@ from typing import Any
 
 from mnas.errors import SettingsError
 from mnas.models._build import BuiltModel
+from mnas.models._detections import Activation
 from mnas.models._preprocessing import Preprocessing
 from mnas.space import Architecture
 
@@ -47,6 +48,11 @@ class TrainedModel:
             json.dumps(dict(self.made), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"made should hold JSON values: {error}") from error
+
+    @property
+    def activation(self) -> Activation:
+        """What turns the outputs of classes into scores."""
+        return "sigmoid" if self.is_multilabel else "softmax"
 
     @property
     def architecture(self) -> Architecture:

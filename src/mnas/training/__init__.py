@@ -16,7 +16,7 @@ from mnas.training._torchrun import rank, started_by_torchrun
 
 if TYPE_CHECKING:
     from mnas.training._checkpoints import Checkpoints
-    from mnas.training._detection import Detection, activation_of, detect, results_of
+    from mnas.training._detection import Detection, activation_of, detect, scored
     from mnas.training._evaluate import evaluate
     from mnas.training._progress import Progress
     from mnas.training._rmsprop_tf import RMSpropTF
@@ -44,7 +44,7 @@ __all__ = [
     "rank",
     "recipe_names",
     "recipe_text",
-    "results_of",
+    "scored",
     "started_by_torchrun",
     "train",
 ]
@@ -60,7 +60,7 @@ _HEAVY = {
     "TrainingResult": "_train",
     "activation_of": "_detection",
     "detect": "_detection",
-    "results_of": "_detection",
+    "scored": "_detection",
     "evaluate": "_evaluate",
     "train": "_train",
 }

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from mnas.datasets import BoxedImages, DetectionDataset, Part
-from mnas.detection_scores import coco_results, detection_scores
+from mnas.datasets import DetectionDataset, Part
+from mnas.detection_scores import Detections, DetectionScores, coco_results, detection_scores
 from mnas.errors import SettingsError, TrainingError
-from mnas.models import Detections, default_boxes, detections_of
+from mnas.models import default_boxes, detections_of
 from mnas.models._detections import Activation
 from mnas.space import Architecture
 from mnas.training._augment import Moves, RandomMoves
@@ -25,9 +25,11 @@ from mnas.training._processes import Processes
 from mnas.training._recipe import Recipe
 
 _BATCH = 32
-# Changes that would have to change boxes too, or have no meaning for them.
-_ONLY_PLAIN = ("class_weights", "sampling")
-_UNKNOWN = ("shift", "randaugment", "erasing", "mixup", "label_smoothing", "dropout", "distillation")
+# What would have to change boxes too, or has no meaning for them, and how a recipe says that it does without.
+_WITHOUT: Mapping[str, Any] = {
+    "shift": 0, "randaugment": 0, "erasing": 0, "mixup": 0, "label_smoothing": 0, "dropout": 0, "distillation": 0,
+    "class_weights": "none", "sampling": "plain",
+}  # fmt: skip
 
 
 class Detection:
@@ -43,15 +45,13 @@ class Detection:
         Raises:
             SettingsError: the recipe has changes that boxes do not follow.
         """
-        plain = Recipe()
-        unknown = [name for name in _UNKNOWN if getattr(recipe, name)]
-        unknown += [name for name in _ONLY_PLAIN if getattr(recipe, name) != getattr(plain, name)]
+        unknown = [name for name, without in _WITHOUT.items() if getattr(recipe, name) != without]
         if unknown:
+            wanted = ", ".join(f"{name} = {_WITHOUT[name]!r}" for name in unknown)
             raise SettingsError(
-                f"detectors are trained without {', '.join(unknown)}: set numbers to 0, leave out the others, or "
-                "take a recipe for detectors"
+                f"detectors are trained without {', '.join(unknown)}: set {wanted}, or take a recipe for detectors"
             )
-        return BoxMirror(recipe.mirror and dataset.mirrors, Normalize(dataset, device))
+        return BoxMirror(RandomMoves(0, recipe.mirror and dataset.mirrors), Normalize(dataset, device))
 
     def loss(self, recipe: Recipe, dataset: DetectionDataset, images: Any, device: torch.device) -> BoxLoss:
         """SSD's."""
@@ -59,9 +59,7 @@ class Detection:
 
     def evaluate(self, module: nn.Module, dataset: DetectionDataset, part: Part, processes: Processes) -> float:
         """AP, the mean over IoU .5 to .95, or at .5 alone; each process of several works it out by itself."""
-        images = dataset.split(part)
-        results = results_of(images, detect(module, dataset, part, self._activation))
-        scores = detection_scores(images.truth(), results, resamples=0)
+        scores, _ = scored(module, dataset, part, self._activation, resamples=0)
         return (scores.ap if self._metric == "ap" else scores.ap50) or 0.0
 
     def loss_of_a_guess(self, dataset: DetectionDataset) -> float:
@@ -104,28 +102,38 @@ def detect(module: nn.Module, dataset: DetectionDataset, part: Part, activation:
     return found
 
 
-def results_of(images: BoxedImages, found: Sequence[Detections]) -> list[dict[str, Any]]:
-    """What was found on each image of a split, as COCO's result files have it."""
+def scored(
+    module: nn.Module, dataset: DetectionDataset, part: Part, activation: Activation, resamples: int = 200
+) -> tuple[DetectionScores, list[dict[str, Any]]]:
+    """A detector's scores on a split, and what it found there as COCO's result files have it.
+
+    `resamples` are those of AP's interval (`detection_scores`).
+
+    Raises:
+        TrainingError: an output is not finite.
+    """
+    images, found = dataset.split(part), detect(module, dataset, part, activation)
     truth = images.truth()
     sizes = {image["id"]: (image["width"], image["height"]) for image in truth["images"]}
     categories = [category["id"] for category in truth["categories"]]
-    return coco_results(images.image_ids, [sizes[name] for name in images.image_ids], found, categories)
+    results = coco_results(images.image_ids, [sizes[name] for name in images.image_ids], found, categories)
+    return detection_scores(truth, results, resamples=resamples), results
 
 
 @dataclass(frozen=True, eq=False)
 class BoxMirror:
     """Mirrors images by chance, and their boxes with them."""
 
-    mirrors: bool
+    moves: RandomMoves
     normalize: Normalize
 
     def draw(self, count: int, generator: torch.Generator) -> Moves:
         """Which ones."""
-        return RandomMoves(0, self.mirrors).draw(count, generator)
+        return self.moves.draw(count, generator)
 
     def apply(self, pixels: Tensor, boxes: Tensor, moves: Moves) -> tuple[Tensor, Tensor]:
         """uint8 pixels (n, ...) and boxes (n, most, 5) -> float images, boxes."""
-        images = RandomMoves(0, self.mirrors).apply(self.normalize(pixels), moves)
+        images = self.moves.apply(self.normalize(pixels), moves)
         if moves.is_mirrored is None:
             return images, boxes
         x1, y1, x2, y2, classes = boxes.unbind(2)

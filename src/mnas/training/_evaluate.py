@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mnas.datasets import Dataset, DetectionDataset, Part
+from mnas.datasets import Dataset, DatasetFacts, Part
 from mnas.errors import TrainingError
 from mnas.training._processes import Processes
 
@@ -56,7 +56,7 @@ def _counted(logits: Tensor, labels: Tensor) -> tuple[int, int]:
 class Normalize:
     """uint8 pixels (n, channels, height, width) -> floats: (pixel / 255 - mean) / std, channels last."""
 
-    def __init__(self, dataset: Dataset | DetectionDataset, device: torch.device) -> None:
+    def __init__(self, dataset: DatasetFacts, device: torch.device) -> None:
         std = torch.tensor(dataset.std)
         self._scale = (1 / (255 * std)).view(1, -1, 1, 1).to(device)
         self._offset = (-torch.tensor(dataset.mean) / std).view(1, -1, 1, 1).to(device)
