@@ -136,7 +136,7 @@ def export_detector_model(
     from mnas.models._detections import LEAST_SCORE
 
     model, watch = ModelFolder(folder), watch or Watch()
-    check_formats(formats)
+    check_formats(formats, nms)
     trained = trained_detector(model)
     dataset = make_detection_dataset(model.settings().dataset, trained.architecture)
     least = LEAST_SCORE if least_score is None else least_score

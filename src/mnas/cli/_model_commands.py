@@ -135,7 +135,7 @@ def export(
     from mnas.model_folder import ModelFolder
 
     formats = to or ["onnx"]
-    check_formats(formats)
+    check_formats(formats, nms)
     if ModelFolder(model).settings().architecture.is_detector:
         _export_detector(model, formats, int8, nms, least_score, json)
         return

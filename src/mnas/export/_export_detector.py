@@ -74,8 +74,8 @@ def export_detector(
         ExportError: a converter failed, or a file's outputs are not torch's. That file is not there.
         StorageError: a file could not be written, as where the disk is full.
     """
-    check_formats(formats)
-    _check_asked(trained, formats, nms, least_score)
+    check_formats(formats, nms)
+    _check_asked(trained, least_score)
     paths = {name: path_in(folder, name, "-nms" if nms else "") for name in formats}
     images, allowed = trained.preprocessing.normalize(_checked(check)), tolerance or DetectorTolerance()
     expected = _Expected.of(trained, images, least_score)
@@ -120,14 +120,9 @@ class _Expected:
         return DetectorComparison.of((boxes, scores), (self.boxes, self.scores), both, self.detections)
 
 
-def _check_asked(trained: TrainedModel, formats: Sequence[Format], nms: bool, least_score: float) -> None:
+def _check_asked(trained: TrainedModel, least_score: float) -> None:
     if not trained.architecture.is_detector:
         raise SettingsError("export_detector is for detectors: a classifier is exported with export_model")
-    if nms and (others := [name for name in formats if name != "onnx"]):
-        raise SettingsError(
-            f"non-maximum suppression inside of a file is for onnx; {others[0]}'s converter has no lowering for it. "
-            "Leave nms out: postprocess.py is then written beside the file"
-        )
     if not 0 <= least_score < 1:
         raise SettingsError(f"least_score should be from 0 to below 1, got {least_score}")
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from mnas._quantization import Quantization
-from mnas.errors import did_you_mean, needs_extra
+from mnas.errors import SettingsError, did_you_mean, needs_extra
 from mnas.export._decoded_detector import DecodedDetector
 from mnas.export._onnx import Array
 from mnas.models import Detector, TrainedModel
@@ -49,8 +49,8 @@ FORMATS: dict[str, FormatFacts] = {
 }  # fmt: skip
 
 
-def check_formats(formats: Sequence[str]) -> None:
-    """Refuse a format that is unknown, or whose libraries are missing.
+def check_formats(formats: Sequence[str], nms: bool = False) -> None:
+    """Refuse a format that is unknown, cannot hold non-maximum suppression (`nms`), or whose libraries are missing.
 
     Raises:
         SettingsError: naming the nearest format, or the extra that brings the library.
@@ -58,6 +58,12 @@ def check_formats(formats: Sequence[str]) -> None:
     for name in formats:
         if name not in FORMATS:
             raise did_you_mean("export format", name, get_args(Format))
+        if nms and name != "onnx":
+            raise SettingsError(
+                f"non-maximum suppression inside of a file is for onnx; {name}'s converter has no lowering for it. "
+                "Leave it out there: postprocess.py beside the file does it"
+            )
+    for name in formats:
         for package in FORMATS[name].packages:
             if importlib.util.find_spec(package) is None:
                 raise needs_extra(package, FORMATS[name].extra or name)
