@@ -234,9 +234,11 @@ def _estimator(settings: Settings, dataset: Any) -> AccuracyEstimator:
     name = settings.accuracy.name
     needs_images = "dataset" in registry.options("accuracy", name)
     if needs_images and dataset is None:
+        kind: registry.Kind = "detection" if name == "detection" else "dataset"
+        example, *_ = known = registry.names(kind)
         raise SettingsError(
-            f'accuracy {name!r} trains on images: name them, for example [dataset] name = "digits" '
-            f"(known: {', '.join([*registry.names('dataset'), *registry.names('detection')])})"
+            f"accuracy {name!r} trains on images: name them with --data, or under [dataset], for example "
+            f'name = "{example}" (known: {", ".join(known)})'
         )
     estimator: AccuracyEstimator = registry.make("accuracy", name, settings.accuracy.options, dataset=dataset)
     return estimator
