@@ -1,6 +1,6 @@
 """Whether latencies can be trusted: repeats on a quiet machine, and measurements beside busy neighbours.
 
-    python benchmarks/bench_gate.py                    # about fifteen minutes; needs stress-ng for the second part
+    python benchmarks/bench_gate.py                    # about twenty minutes; needs stress-ng for the second part
 
 Part one measures a network in so many fresh programs and counts the pairs of intervals that overlap. Part two
 starts stress-ng in several ways, measures in a fresh program as `mnas measure` does, and counts what was refused, and
@@ -37,6 +37,8 @@ NEIGHBOURS = {
     "every core": ["--cpu", "0"],
     "memory": ["--stream", "1"],
     "half of the time": ["--cpu", "0", "--cpu-load", "50"],
+    "a tenth of the time": ["--cpu", "0", "--cpu-load", "10"],
+    "a fiftieth of the time": ["--cpu", "0", "--cpu-load", "2"],
 }
 WITHIN = 0.06
 Row = dict[str, Any]
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--stressed", type=int, default=5, help="measurements beside each neighbour")
     parser.add_argument("--patience", type=float, default=10, help="seconds until a measurement is refused")
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS))
+    parser.add_argument("--neighbours", nargs="*", default=list(NEIGHBOURS), choices=list(NEIGHBOURS))
     parser.add_argument("--once", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.once:
@@ -140,7 +143,7 @@ def main() -> None:
     elif shutil.which("stress-ng"):
         print("\n| network | neighbour | way | refused | accepted and within 6 % | worst, % |")
         print("|---|---|---|---|---|---|")
-        for network, neighbour in itertools.product(arguments.networks, NEIGHBOURS):
+        for network, neighbour in itertools.product(arguments.networks, arguments.neighbours):
             found = beside(network, neighbour, arguments.stressed, quiet[network], arguments.patience)
             stressed.append(found)
     else:

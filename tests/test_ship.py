@@ -58,6 +58,8 @@ def test_the_best_on_validation_is_tested_exported_and_described(settings, tmp_p
     card = (model / "card.md").read_text()
     assert "this model" in card
     assert "Chosen among" in card
+    model_run.evaluate_model(model, "validation")
+    assert (model / "card.md").read_text() == card, "scoring again writes the same card"
     assert "mnas ship" in card
     assert [path.name for path in sorted((tmp_path / "ship" / "candidates").iterdir())] == sorted(
         f"trial-{candidate.label.split()[1]}" for candidate in shipped.candidates

@@ -7,6 +7,7 @@ model.safetensors        the trained model (mnas.models.load_model)
 scores.json              by split; a detector's: detection_scores.json
 exports.json, model.onnx, model.onnx.json, model-int8.onnx, ...; a detector's: model-nms.onnx, postprocess.py
 latency.json             where it was measured
+choice.json              what it was chosen among, where mnas ship chose it
 card.html, card.md
 """
 
@@ -29,6 +30,7 @@ from mnas.detection_scores import DetectionScores
 from mnas.errors import SettingsError, StorageError
 from mnas.folder import commit, toml_values, versions
 from mnas.objective import Latency
+from mnas.report import Candidate
 from mnas.scores import Scores
 from mnas.space import Architecture
 from mnas.storage import lock_folder
@@ -227,6 +229,16 @@ class ModelFolder:
     def set_latency(self, latency: Latency) -> None:
         """Keep what was measured."""
         self._write("latency.json", asdict(latency))
+
+    def choice(self) -> tuple[list[Candidate], list[str]]:
+        """What it was chosen among, and the commands that make it again; nothing where it was not chosen."""
+        row = self._read("choice.json") or {"candidates": [], "commands": []}
+        candidates = [Candidate(**{**each, "latency": Latency.from_dict(each["latency"])}) for each in row["candidates"]]
+        return candidates, row["commands"]
+
+    def set_choice(self, candidates: Sequence[Candidate], commands: Sequence[str]) -> None:
+        """Keep what it was chosen among, for its card."""
+        self._write("choice.json", {"candidates": [asdict(each) for each in candidates], "commands": [*commands]})
 
     def made(self) -> dict[str, Any]:
         """All of training.toml, as the model file keeps it."""

@@ -18,7 +18,7 @@ from mnas.datasets import Part as Split
 from mnas.errors import MnasError, SettingsError
 from mnas.folder import load_result
 from mnas.model_folder import ModelFolder, TrainingSettings
-from mnas.report import Candidate, Card, Origin, write_card
+from mnas.report import Card, Origin, write_card
 from mnas.scores import Scores, score
 from mnas.space import Architecture
 
@@ -197,9 +197,10 @@ def spread_batches(images: Images | BoxedImages, most: int) -> Iterator[tuple[Te
     return images.batches(_CHECK_BATCH, start=0, step=step)
 
 
-def write_model_card(model: ModelFolder, candidates: Sequence[Candidate] = (), commands: Sequence[str] = ()) -> None:
+def write_model_card(model: ModelFolder) -> None:
     """Write card.html and card.md from what lies in the folder."""
     trained, settings = model.trained(), model.settings()
+    candidates, commands = model.choice()
     origin, notes = _origin(settings)
     latency = model.latency()
     if latency is None and origin is not None and origin.trial.architecture.id == trained.architecture.id:

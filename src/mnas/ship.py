@@ -174,7 +174,8 @@ class _Ship:
         model = self._model(chosen)
         self._finish(model, chosen)
         candidates = tuple(self._candidate(entry, chosen) for entry in entries)
-        write_model_card(model, candidates, [self._command()])
+        model.set_choice(candidates, [self._command()])
+        write_model_card(model)
         return Shipped(model, candidates, model.scores()["test"], chosen.latency, tuple(model.exports()))
 
     @cached_property
