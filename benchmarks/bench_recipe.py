@@ -4,7 +4,7 @@
     python benchmarks/bench_recipe.py --data FOLDER --plot recipe.png
 
 The recipe is `imagenet-mnasnet` whole, but for the batch, by which its peak follows, and for when it stops. The
-formula is written here once more, from the paper (section 5) and the official code, and shares no line with mnas: .016
+formula is written here once more, from the paper (section 5) and the official code, without a line of mnas: .016
 per 256 images, a linear warm-up of 5 epochs, x0.97 every 2.4 epochs counted from step 0.
 """
 
