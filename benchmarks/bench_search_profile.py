@@ -42,6 +42,7 @@ PRESET = load_settings("imagenet")
 DEVICE = PRESET.device.model_dump()  # this CPU
 DRAWS = 1000
 MEDIAN_OF = 500  # networks
+HALF_WIDTH = 0.05  # of a network measured again: a front's volume is of some thirty of them
 PATIENCE_S = 600.0  # of measuring again: what was searched before is not to be lost to a minute's load
 
 
@@ -109,10 +110,8 @@ def _front(result: SearchResult) -> tuple[tuple[Architecture, float, float], ...
 def measured_again(found: Sequence[Found], processes: int) -> dict[str, Latency]:
     """By the network's id: all networks of all fronts, round after round."""
     networks = list({architecture.id: architecture for one in found for architecture, _, _ in one.front}.values())
-    options = {
-        key: value for key, value in DEVICE.items() if key not in ("name", "half_width")
-    }  # narrower than those
-    with LocalDevice(**options, patience_s=PATIENCE_S) as device:
+    options = {key: value for key, value in DEVICE.items() if key not in ("name", "half_width")}
+    with LocalDevice(**options, half_width=HALF_WIDTH, patience_s=PATIENCE_S) as device:
         return dict(zip([n.id for n in networks], device.measure_together(networks, processes), strict=True))
 
 
