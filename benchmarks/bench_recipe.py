@@ -21,6 +21,7 @@ from statistics import fmean
 import torch
 
 from mnas.datasets import FolderDataset
+from mnas.model_run import fitted
 from mnas.models import build_model, reference_architecture
 from mnas.training import Progress, load_recipe, train
 
@@ -64,11 +65,9 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     # Streamed, as ImageNet is: then images are cropped at random, as the recipe has it.
-    dataset = FolderDataset(options.data, resolution=options.resolution, max_memory_gb=0)
+    dataset = FolderDataset(path=options.data, resolution=options.resolution, max_memory_gb=0)
     recipe = replace(load_recipe("imagenet-mnasnet"), batch=options.batch)
-    architecture = reference_architecture("mnasnet-a1").replace(
-        resolution=options.resolution, classes=len(dataset.class_names)
-    )
+    architecture = fitted(reference_architecture("mnasnet-a1"), dataset)
     rows: list[Progress] = []
 
     def on_step(progress: Progress) -> None:
