@@ -35,3 +35,8 @@ class Controller(Protocol):
         """Learn from the trials of the last ask. May give a small summary (JSON values) that the run keeps,
         such as the probabilities per choice: {"probabilities": {"block1.op": [0.3, 0.2, 0.4, 0.1], ...}}."""
         ...
+
+
+def is_asynchronous(controller: Controller) -> bool:
+    """Whether it may be asked while earlier proposals are open, and told trials in any order and grouping."""
+    return bool(getattr(controller, "asynchronous", False))
