@@ -180,7 +180,9 @@ class StatusFile:
         self._beat.join()
         state: State = "stopped" if isinstance(error, KeyboardInterrupt) else "failed" if error else "finished"
         message = _line(error) if state == "failed" and error else self.message
-        self._status = replace(self._status, state=state, message=message, seconds_left=None, activity=self._rested())
+        self._status = self._accounted(
+            replace(self._status, state=state, message=message, seconds_left=None, activity=self._rested())
+        )
         self._write()
 
     def _advanced(self, progress: Progress) -> Status:
@@ -189,7 +191,7 @@ class StatusFile:
             self._had, self._began = trials, time.monotonic()
         passed = time.monotonic() - self._began
         done = trials - self._had if self._had is not None else 0
-        return replace(
+        advanced = replace(
             self._status,
             phase=progress.phase,
             total=progress.total,
@@ -198,9 +200,13 @@ class StatusFile:
             front_size=progress.front_size,
             activity=progress.activity or NOTHING,
             trials_per_hour=3600 * done / passed if done and passed else self._status.trials_per_hour,
-            seconds=self.ledger.seconds if self.ledger else self._status.seconds,
             seconds_left=progress.seconds_left,
-            spent=self.ledger.spent() if self.ledger else self._status.spent,
+        )
+        return self._accounted(advanced)
+
+    def _accounted(self, status: Status) -> Status:
+        return (
+            status if self.ledger is None else replace(status, seconds=self.ledger.seconds, spent=self.ledger.spent())
         )
 
     def _rested(self) -> Activity:
