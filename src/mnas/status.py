@@ -205,9 +205,9 @@ class StatusFile:
         return self._accounted(advanced)
 
     def _accounted(self, status: Status) -> Status:
-        return (
-            status if self.ledger is None else replace(status, seconds=self.ledger.seconds, spent=self.ledger.spent())
-        )
+        if self.ledger is None:
+            return status
+        return replace(status, seconds=self.ledger.seconds, spent=self.ledger.spent())
 
     def _rested(self) -> Activity:
         """What remains to be told of workers and devices once all have stopped."""
