@@ -32,6 +32,7 @@ from mnas.plan import Plan, describe_objective, plan_from
 from mnas.reach import Reach, check_target, survey
 from mnas.report import write_report
 from mnas.result import SearchResult
+from mnas.snapshots import Snapshots
 from mnas.status import StatusFile
 from mnas.storage import RunStorage
 from mnas.trial import Trial
@@ -48,6 +49,8 @@ def search(
     trials: int = 100,
     seed: int = 0,
     workers: int | None = None,
+    asynchronous: bool | None = None,
+    limits: Mapping[str, Any] | None = None,
     stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
     budget: Mapping[str, Any] | None = None,
@@ -77,6 +80,9 @@ def search(
         trials: how many proposals.
         seed: of everything random.
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
+        asynchronous: whether finished trials are told one by one, so that no worker waits for the slowest of a
+            batch; None: where the controller allows it and it wins time.
+        limits: settings as under [limits]; {"time_s": 600} ends trainings that hang.
         stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
         budget: settings as under [budget], such as {"hours": 8}; what is spent ends the search like `trials`.
@@ -100,6 +106,8 @@ def search(
         named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
     data = {"name": name, "seed": seed, "trials": trials, **named}
     data |= {"workers": workers} if workers is not None else {}
+    data |= {"asynchronous": asynchronous} if asynchronous is not None else {}
+    data |= {"limits": dict(limits)} if limits is not None else {}
     data |= {"stopping": dict(stopping)} if stopping is not None else {}
     data |= {"final": dict(final)} if final is not None else {}
     data |= {"budget": dict(budget)} if budget is not None else {}
@@ -184,8 +192,12 @@ class _Run:
         if device_changed:
             self._remeasure_front(evaluator)
         controller = self.plan.controller(evaluator.objective, warm_start)
-        total = self.plan.trials
-        SearchLoop(controller, evaluator, self.storage, total, self.watch, lambda: not ledger.exhausted()).run()
+        total, asynchronous = self.plan.trials, self.plan.is_asynchronous(controller, self.executor)
+        snapshots = Snapshots(self.storage) if self.plan.keeps_snapshots else None
+        SearchLoop(
+            controller, evaluator, self.storage, total, self.watch, asynchronous,
+            may_ask=lambda: not ledger.exhausted(), snapshots=snapshots,
+        ).run()  # fmt: skip
         self._note_end(total - len(evaluator.trials), ledger.exhausted())
 
     def _note_end(self, left: int, exhausted: str) -> None:
