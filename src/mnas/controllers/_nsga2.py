@@ -77,7 +77,7 @@ class NSGA2:
         self._open = [i for i, choice in enumerate(space.choices) if len(choice.options) > 1]
         self._rate = min(1.0, mutations / len(self._open))
         self._told = 0
-        self._seen: set[Tokens] = set()  # proposed or told before
+        self._seen: set[Tokens] = set()  # proposed before
         self._untold: set[Tokens] = set()  # of them, what was not told
         self._population: list[_Member] = []  # best first: by (rank, crowding)
 
@@ -92,9 +92,7 @@ class NSGA2:
             ValueError: a COMPLETE trial without latency or accuracy.
         """
         self._told += len(trials)
-        told = {trial.tokens for trial in trials}
-        self._seen |= told
-        self._untold -= told
+        self._untold -= {trial.tokens for trial in trials}
         known = {_identity(member) for member in self._population}
         for member in map(_member, trials):
             if _identity(member) not in known:
