@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 
 import pytest
 
-from mnas.controllers import Controller, Resumable
+from mnas.controllers import Controller, Resumable, is_asynchronous
 from mnas.space import BlockChoices, BlockSpace, Head, SearchSpace, Stem, Tokens, mnasnet_layerwise_space
 from mnas.testing._state import another_process_state, unchanged_global_state
 from mnas.testing._trials import simulated_trial
@@ -123,6 +124,28 @@ class ControllerConformance:
             trials = self._finished(space, len(told), proposals)
             assert first.tell(trials) == second.tell(trials)
             told += trials
+
+    def test_an_asynchronous_controller_is_told_in_any_order_and_grouping(self) -> None:
+        """Told while others are open, and replayed alike: one that says `asynchronous = True` promises both."""
+        space, chance = small_space(), random.Random(11)
+        controller, replayed = self.make(space, 2), self.make(space, 2)
+        if not is_asynchronous(controller):
+            pytest.skip("it is told whole batches, in their order")
+        still_open: list[Trial] = []
+        number = 0
+        for _ in range(8 * self.rounds):
+            n = chance.randint(1, 3)
+            proposals = controller.ask(n)
+            assert replayed.ask(n) == proposals
+            still_open += self._finished(space, number, proposals)
+            number += n
+            told = chance.sample(still_open, chance.randint(0, min(4, len(still_open))))
+            if told:
+                assert controller.tell(told) == replayed.tell(told)
+            still_open = [trial for trial in still_open if trial not in told]
+        assert still_open, "some were always open"
+        for tokens in controller.ask(controller.batch):
+            space.check(tokens)
 
     def test_a_search_does_not_hang_on_the_process(self) -> None:
         """Global seeds, torch's threads and what else the process draws change no proposal and no summary."""
