@@ -58,6 +58,8 @@ class Evaluator:
         self._finished: list[Trial] = []  # and stored, to be handed out
         self._repeats: dict[str, list[Proposal]] = {}  # by the id of an architecture that is being evaluated
         self._evidence: dict[int, Evidence] = {}  # of what was told before the proposal, by number
+        self._latest: Evidence | None = None  # and of how many trials; more are told in the same order
+        self._learnt_from: int | None = None
         self._to_measure: dict[int, Trial] = {}
         self._measuring: dict[Future[Finished[Latency]], Trial] = {}
         self._to_train: dict[int, Trial] = {}
@@ -72,10 +74,12 @@ class Evaluator:
         Which trainings end early follows from that alone: what else is known by then depends on how fast things
         went, and on when a search was interrupted.
         """
-        evidence = self.stopping.learn(told, self.objective, self._device) if self.stopping else None
+        if self.stopping and len(told) != self._learnt_from:
+            self._latest = self.stopping.learn(told, self.objective, self._device)
+            self._learnt_from = len(told)
         for proposal in sorted(proposals, key=lambda proposal: proposal.number):
-            if evidence is not None:
-                self._evidence[proposal.number] = evidence
+            if self._latest is not None:
+                self._evidence[proposal.number] = self._latest
             self._begin(proposal)
 
     def finished(self, seconds: float) -> list[Trial]:
