@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, DetectionProxy, ProxyTask, SurrogateAccuracy, is_stoppable
+from mnas.accuracy import (
+    AccuracyEstimator,
+    DetectionProxy,
+    ProxyTask,
+    SimulatedAccuracy,
+    SurrogateAccuracy,
+    is_stoppable,
+)
+from mnas.budget import Budget
 from mnas.config import FinalSettings, Part, Settings
-from mnas.controllers import Controller
+from mnas.controllers import Controller, is_asynchronous
 from mnas.devices import Device
 from mnas.errors import DeviceError, SettingsError, did_you_mean
-from mnas.executors import Executor, InProcessExecutor
+from mnas.executors import Executor, InProcessExecutor, Limits
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import BlockSpace, SearchSpace, nearest_member
@@ -39,8 +47,11 @@ class Plan:
     seed: int
     trials: int
     workers: int
+    limits: Limits
+    asynchronous: bool | None  # None: `is_asynchronous` says
     space: SearchSpace
     controller: Callable[[Objective, Sequence[Trial]], Controller]
+    keeps_snapshots: bool  # of its state: not of an object that was given, which only a replay tells from another
     warm_start: Path | None  # a run whose trials the controller is given before the first ask
     device: Device
     front_device: Callable[[], Device] | None  # that the front is measured on in the end, where `device` predicts
@@ -50,6 +61,7 @@ class Plan:
     objective: Callable[[float], Objective]
     stopping: StoppingRule | None  # when trainings end early; None: never
     final: FinalSettings
+    budget: Budget
     final_recipe: Recipe | None  # of the comparison at the end; None where there is none
     settings: Mapping[str, Any]
     identity: Mapping[str, Any]
@@ -57,10 +69,22 @@ class Plan:
     def executor(self) -> Executor:
         """Where this plan's evaluations run."""
         if self.workers == 0:
-            return InProcessExecutor()
+            return InProcessExecutor(self.limits)
         from mnas.executors import ProcessExecutor
 
-        return ProcessExecutor(self.workers)
+        return ProcessExecutor(self.workers, self.limits)
+
+    def is_asynchronous(self, controller: Controller, executor: Executor) -> bool:
+        """Whether finished trials are told one by one: by the settings; else where that wins time and may be.
+
+        Formulas take no time, one worker waits for nobody, and a device that is the machine that trains has it to
+        itself while it measures.
+        """
+        if self.asynchronous is not None:
+            return self.asynchronous
+        is_formula = isinstance(self.estimator, SurrogateAccuracy | SimulatedAccuracy)
+        takes_turns = self.device.info().exclusive and executor.is_here
+        return is_asynchronous(controller) and executor.workers > 1 and not is_formula and not takes_turns
 
 
 def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Plan:
@@ -97,8 +121,11 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         seed=settings.seed,
         trials=settings.trials,
         workers=_workers(settings.workers),
+        limits=Limits(**settings.limits.model_dump()),
+        asynchronous=settings.asynchronous,
         space=space,
         controller=controller,
+        keeps_snapshots="controller" not in given,
         warm_start=_warm_start(settings),
         device=device,
         front_device=_front_device(device),
@@ -108,6 +135,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         objective=make,
         stopping=stopping,
         final=settings.final,
+        budget=settings.budget.budget,
         final_recipe=_final_recipe(settings.final, estimator),
         settings=described,
         identity=_flat(

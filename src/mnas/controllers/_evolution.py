@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnas.controllers._checks import check_space, check_whole, rewards_of
+from mnas.controllers._snapshot import packed_random, unpacked_random
 from mnas.errors import SettingsError
 from mnas.space import SearchSpace, Tokens
 from mnas.trial import Trial
@@ -25,12 +27,13 @@ class RegularizedEvolution:
         population: how many trials are alive; until there are so many, proposals are random.
         tournament: how many of them, drawn with replacement, compete to be a parent. The paper has 100 and
             25; a population of 50 suits searches of hundreds of trials rather than its twenty thousand.
-        batch: children per ask, made from the same population. The paper's workers come and go one by one,
-            which is a batch of one; a larger one keeps several workers busy.
+        batch: children per ask, made from the same population, in a synchronous search.
 
     Raises:
         SettingsError: a setting is out of its range, or the space has nothing to choose.
     """
+
+    asynchronous = True  # as in the paper, whose workers come and go one by one
 
     def __init__(
         self, space: SearchSpace, seed: int = 0, *, population: int = 50, tournament: int = 25, batch: int = 10
@@ -58,6 +61,16 @@ class RegularizedEvolution:
         """The trials join the population, the oldest of it die."""
         for trial, reward in zip(trials, rewards_of(trials), strict=True):
             self._population.append((trial.tokens, reward))
+
+    def snapshot(self) -> dict[str, Any]:
+        """The population, the oldest first, and the generator's state."""
+        return {"random": packed_random(self._random), "population": list(self._population)}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        population = [(tuple(tokens), reward) for tokens, reward in snapshot["population"]]
+        self._random = unpacked_random(snapshot["random"])
+        self._population.extend(population)
 
     def _parent(self) -> Tokens:
         candidates = self._random.choices(self._population, k=self._tournament)
