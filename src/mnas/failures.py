@@ -37,9 +37,7 @@ class FailureWatch:
         if trial.state is TrialState.FAILED:
             self._row.append(trial)
             if len(self._row) >= self._enough():
-                raise StopError(
-                    f"the last {len(self._row)} trials failed alike, so the search stops: {trial.error}"
-                )
+                raise StopError(f"the last {len(self._row)} trials failed alike, so the search stops: {trial.error}")
 
     def _enough(self) -> int:
         if not self._finished:
