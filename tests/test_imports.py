@@ -20,7 +20,7 @@ FLOORS = [
     {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
     {"stopping", "result", "scores", "activity"},
-    {"evaluator"},
+    {"evaluator", "failures"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},
     {"config"},

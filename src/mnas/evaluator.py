@@ -177,7 +177,7 @@ class Evaluator:
             self._to_measure[trial.number] = trial
 
     def _start(self) -> None:
-        """Start what can be started. Where nothing may go on beside a measurement, all are made before any training."""
+        """Start what can be started; all measurements before any training, where nothing may go on beside one."""
         if self._to_measure and not (self._training and self._is_alone):
             self._start_measuring()
         if self._to_train and not (self._is_alone and (self._to_measure or self._measuring)):
@@ -193,7 +193,7 @@ class Evaluator:
     def _start_training(self) -> None:
         while self._to_train and not (self._training and isinstance(self.executor, InProcessExecutor)):
             trial = self._to_train.pop(min(self._to_train))
-            job = (trial.architecture, trial.seed)
+            job: tuple[Any, ...] = (trial.architecture, trial.seed)
             if (evidence := self._evidence.get(trial.number)) is not None:
                 job += (evidence.below(trial.latency_ms or 0.0),)
             self._training[self.executor.submit(self.estimator.estimate, *job, key=trial.number)] = trial

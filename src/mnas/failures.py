@@ -14,15 +14,16 @@ _BY_CHANCE = 1e-6  # a longer row where candidates fail now and then: chance alo
 class FailureWatch:
     """Looks at trials as they finish: whether they all fail alike.
 
-    A row of max(5, workers) trials that FAILED with one error is enough where hardly any failed before. Where many
-    candidates fail, rows come by chance, and what stops a search is a row that is longer than those.
+    A row of max(5, workers) trials that FAILED with one error is enough where hardly any failed before; a whole
+    batch, where batches are smaller. Where many candidates fail, rows come by chance, and what stops a search is a
+    row that is longer than those.
 
     Raises:
         StopError: by `add`, with the error.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._least = max(_ROW, workers)
+    def __init__(self, workers: int, batch: int | None = None) -> None:
+        self._least = batch if batch is not None and 1 < batch < _ROW else max(_ROW, workers)
         self._row: list[Trial] = []
         self._failed, self._finished = 0, 0  # before the row
 

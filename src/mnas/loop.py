@@ -71,7 +71,7 @@ class SearchLoop:
         self._open: dict[int, Proposal] = {}  # asked and not told
         self._finished: list[Trial] = []  # of these
         self._told: list[Trial] = []  # in the order told
-        self._failures = FailureWatch(evaluator.executor.workers)
+        self._failures = FailureWatch(evaluator.executor.workers, batch=None if asynchronous else controller.batch)
 
     def run(self) -> None:
         """Search until `total` trials are told. All results are in the storage.

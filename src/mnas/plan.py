@@ -10,12 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, DetectionProxy, ProxyTask, SurrogateAccuracy, is_stoppable
+from mnas.accuracy import (
+    AccuracyEstimator,
+    DetectionProxy,
+    ProxyTask,
+    SimulatedAccuracy,
+    SurrogateAccuracy,
+    is_stoppable,
+)
 from mnas.config import FinalSettings, Part, Settings
-from mnas.controllers import Controller
+from mnas.controllers import Controller, is_asynchronous
 from mnas.devices import Device
 from mnas.errors import DeviceError, SettingsError, did_you_mean
-from mnas.executors import Executor, InProcessExecutor
+from mnas.executors import Executor, InProcessExecutor, Limits
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import BlockSpace, SearchSpace, nearest_member
@@ -39,6 +46,8 @@ class Plan:
     seed: int
     trials: int
     workers: int
+    limits: Limits
+    asynchronous: bool | None  # None: `is_asynchronous` says
     space: SearchSpace
     controller: Callable[[Objective, Sequence[Trial]], Controller]
     warm_start: Path | None  # a run whose trials the controller is given before the first ask
@@ -57,10 +66,22 @@ class Plan:
     def executor(self) -> Executor:
         """Where this plan's evaluations run."""
         if self.workers == 0:
-            return InProcessExecutor()
+            return InProcessExecutor(self.limits)
         from mnas.executors import ProcessExecutor
 
-        return ProcessExecutor(self.workers)
+        return ProcessExecutor(self.workers, self.limits)
+
+    def is_asynchronous(self, controller: Controller, executor: Executor) -> bool:
+        """Whether finished trials are told one by one: by the settings; else where that wins time and may be.
+
+        Formulas take no time, one worker waits for nobody, and a device that is the machine that trains has it to
+        itself while it measures.
+        """
+        if self.asynchronous is not None:
+            return self.asynchronous
+        is_formula = isinstance(self.estimator, SurrogateAccuracy | SimulatedAccuracy)
+        takes_turns = self.device.info().exclusive and executor.is_here
+        return is_asynchronous(controller) and executor.workers > 1 and not is_formula and not takes_turns
 
 
 def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Plan:
@@ -97,6 +118,8 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         seed=settings.seed,
         trials=settings.trials,
         workers=_workers(settings.workers),
+        limits=Limits(**settings.limits.model_dump()),
+        asynchronous=settings.asynchronous,
         space=space,
         controller=controller,
         warm_start=_warm_start(settings),

@@ -39,7 +39,7 @@ class Counts:
 
 
 class Tally:
-    """What a search counts of its trials, kept up trial by trial: the cost of one more is the same after thousands."""
+    """What a search counts of its trials, kept up trial by trial: one more costs the same after thousands."""
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
         self.best_reward: float | None = None  # of the COMPLETE ones

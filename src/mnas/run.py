@@ -47,6 +47,8 @@ def search(
     trials: int = 100,
     seed: int = 0,
     workers: int | None = None,
+    asynchronous: bool | None = None,
+    limits: Mapping[str, Any] | None = None,
     stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
     name: str = "search",
@@ -75,6 +77,9 @@ def search(
         trials: how many proposals.
         seed: of everything random.
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
+        asynchronous: whether finished trials are told one by one, so that no worker waits for the slowest of a
+            batch; None: where the controller allows it and it wins time.
+        limits: settings as under [limits]; {"time_s": 600} ends trainings that hang.
         stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
         name: of the run.
@@ -97,6 +102,8 @@ def search(
         named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
     data = {"name": name, "seed": seed, "trials": trials, **named}
     data |= {"workers": workers} if workers is not None else {}
+    data |= {"asynchronous": asynchronous} if asynchronous is not None else {}
+    data |= {"limits": dict(limits)} if limits is not None else {}
     data |= {"stopping": dict(stopping)} if stopping is not None else {}
     data |= {"final": dict(final)} if final is not None else {}
     plan = plan_from(parse_settings(data, "mnas.search"), given)
@@ -172,7 +179,8 @@ class _Run:
         if device_changed:
             self._remeasure_front(evaluator)
         controller = self.plan.controller(evaluator.objective, warm_start)
-        SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
+        asynchronous = self.plan.is_asynchronous(controller, self.executor)
+        SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch, asynchronous).run()
         return evaluator
 
     def _measured(self, evaluator: Evaluator) -> Evaluator:

@@ -50,6 +50,8 @@ class NSGA2:
         SettingsError: a setting is out of its range, or the space has nothing to choose.
     """
 
+    asynchronous = True  # children that join one by one meet the same selection
+
     def __init__(
         self,
         space: SearchSpace,

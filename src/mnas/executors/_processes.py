@@ -1,8 +1,10 @@
 """Jobs on this machine's cores: one worker process per core, one thread per worker.
 
-Two threads on contended cores collapse where two processes do not, so a worker never gets more than one. Each worker
-has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. One thread here gives out the
-jobs, hears of their ends, and ends what takes too long; times are monotonic, so that a clock that is set ends nothing.
+Two threads on contended cores collapse where two processes do not, so a worker never gets more than one.
+
+Each worker has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. One thread here
+gives out the jobs, hears of their ends, and ends what takes too long. It goes by monotonic time, so that a clock that
+is set ends nothing.
 """
 
 from __future__ import annotations
@@ -207,7 +209,8 @@ class _Slot:
 
     def look(self, has_news: bool) -> None:
         """What the worker says, whether it lives, and whether its job takes too long."""
-        assert self.connection is not None and self.process is not None
+        assert self.connection is not None
+        assert self.process is not None
         is_alive = self.process.is_alive()  # before the last look into the pipe: what it said as it died counts
         try:
             while self.connection is not None and (has_news or not is_alive) and self.connection.poll():
