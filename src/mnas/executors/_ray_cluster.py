@@ -101,12 +101,7 @@ class Cluster:
 
     def answers(self) -> bool:
         """Whether the head accepts a connection. Ray itself would wait a minute and then end the process."""
-        host, _, port = self.head.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=_ASK_S).close()
-        except OSError:
-            return False
-        return True
+        return _accepts(self.head)
 
     def close(self) -> None:
         """Disconnect. Where the head is gone Ray would wait for it, so that it is not waited for long."""
@@ -136,15 +131,44 @@ def _connect(ray: Any, address: str, demands: Demands, workers: int | None) -> N
     if workers is not None:  # as with local processes: more than there are cores, where that is asked for
         own["num_cpus"] = math.ceil(workers * demands.cpus) or None
         own["resources"] = {name: workers * amount for name, amount in demands.resources.items()}
-    options = own if address == "local" else {}
     try:
         with _handlers_kept():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            if address == "local":
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+            else:
+                ray.init(address=_head(address), log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many classes: no such cluster, another version, another secret
         hint = "Start one on this machine: ray start --head, or join one: ray start --address HEAD:6379"
         raise SettingsError(
             f"there is no Ray cluster to run on at executor.address {address!r}: {error}. {hint}"
         ) from (error)
+
+
+def _head(address: str) -> str:
+    """HOST:PORT of a head that accepts connections: Ray itself tries one that is not there for minutes.
+
+    Raises:
+        ConnectionError: there is none.
+        ValueError: it is no such address.
+    """
+    if address == "auto":
+        from ray._private.services import canonicalize_bootstrap_address  # Ray's own "auto", which has no public name
+
+        address = canonicalize_bootstrap_address("auto")
+    if not _accepts(address):
+        raise ConnectionError(f"nothing answers at {address}")
+    return address
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        raise ValueError(f"an address should be 'local', 'auto' or HOST:PORT, such as head:6379, got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ASK_S).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
