@@ -24,6 +24,7 @@ from mnas.errors import StorageError
 from mnas.evaluator import Evaluator
 from mnas.failures import FailureWatch
 from mnas.result import Counts, Tally
+from mnas.snapshots import Snapshots
 from mnas.storage import Ask, RunStorage
 from mnas.trial import Proposal, Trial
 
@@ -64,9 +65,13 @@ class SearchLoop:
         total: int,
         watch: Watch = lambda progress: None,
         asynchronous: bool = False,
+        may_ask: Callable[[], bool] = lambda: True,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.controller, self.evaluator, self.storage = controller, evaluator, storage
         self.total, self.watch, self.asynchronous = total, watch, asynchronous
+        self.may_ask = may_ask  # False once a budget is spent: what is open is finished, then the search ends
+        self.snapshots = snapshots  # None: the controller's state is not kept, and all is replayed
         self._asked = 0
         self._open: dict[int, Proposal] = {}  # asked and not told
         self._finished: list[Trial] = []  # of these
@@ -85,17 +90,20 @@ class SearchLoop:
         self._tally = Tally(self.evaluator.trials.values())
         try:
             self._replay()
-            while self._open or self._asked < self.total:
-                self._ask()
+            self._ask()
+            while self._open:
                 self._evaluate()
                 self._tell()
+                self._ask()
         except BaseException as error:
             self.evaluator.keep(error)
             raise
+        if self.snapshots:
+            self.snapshots.keep(self.controller, is_last=True)
 
     def _ask(self) -> None:
         wanted = min(self._window() - len(self._open), self.total - self._asked)
-        if wanted < 1 or (self._open and not self.asynchronous):
+        if wanted < 1 or (self._open and not self.asynchronous) or not self.may_ask():
             return
         numbered = enumerate(self.controller.ask(wanted), start=self._asked)
         proposals = tuple(Proposal(number, tokens) for number, tokens in numbered)
@@ -119,6 +127,8 @@ class SearchLoop:
         self.storage.add_tell(trials, summary)
         self._note_told(trials)
         self._finished = []
+        if self.snapshots:
+            self.snapshots.keep(self.controller)
 
     def _window(self) -> int:
         """How many proposals are open at once."""
@@ -149,14 +159,18 @@ class SearchLoop:
         """Bring the controller to where the journal ends, and begin what was asked and not told."""
         self._stored = set(self.evaluator.trials)
         asks: list[tuple[Ask, int]] = []  # and how many trials were told before each
-        for entry in self.storage.journal():
+        journal, known = list(self.storage.journal()), self.evaluator.trials
+        behind = self.snapshots.restore(self.controller, journal, known) if self.snapshots else 0
+        for place, entry in enumerate(journal):
             if isinstance(entry, Ask):
-                self._replay_ask(entry)
+                if place >= behind:
+                    self._replay_ask(entry)
                 self._note_asked(entry.proposals)
                 asks.append((entry, len(self._told)))
             else:
-                trials = [self.evaluator.trials[number] for number in entry.numbers]
-                self.controller.tell(trials)
+                trials = [known[number] for number in entry.numbers]
+                if place >= behind:
+                    self.controller.tell(trials)
                 self._note_told(trials)
         for ask, told in asks:
             still_open = [proposal for proposal in ask.proposals if proposal.number in self._open]

@@ -19,6 +19,7 @@ from mnas.accuracy import (
     SurrogateAccuracy,
     is_stoppable,
 )
+from mnas.budget import Budget
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller, is_asynchronous
 from mnas.devices import Device
@@ -51,6 +52,7 @@ class Plan:
     asynchronous: bool | None  # None: `is_asynchronous` says
     space: SearchSpace
     controller: Callable[[Objective, Sequence[Trial]], Controller]
+    keeps_snapshots: bool  # of its state: not of an object that was given, which only a replay tells from another
     warm_start: Path | None  # a run whose trials the controller is given before the first ask
     device: Device
     front_device: Callable[[], Device] | None  # that the front is measured on in the end, where `device` predicts
@@ -60,6 +62,7 @@ class Plan:
     objective: Callable[[float], Objective]
     stopping: StoppingRule | None  # when trainings end early; None: never
     final: FinalSettings
+    budget: Budget
     final_recipe: Recipe | None  # of the comparison at the end; None where there is none
     executor: Callable[[], Executor]  # makes what its evaluations run on
     settings: Mapping[str, Any]
@@ -117,6 +120,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         asynchronous=settings.asynchronous,
         space=space,
         controller=controller,
+        keeps_snapshots="controller" not in given,
         warm_start=_warm_start(settings),
         device=device,
         front_device=_front_device(device),
@@ -126,6 +130,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         objective=make,
         stopping=stopping,
         final=settings.final,
+        budget=settings.budget.budget,
         final_recipe=_final_recipe(settings.final, estimator),
         executor=_executor(settings.executor, workers, limits),
         settings=described,

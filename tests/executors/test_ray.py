@@ -241,7 +241,9 @@ time.sleep(600)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
 def test_a_ray_of_its_own_ends_with_a_killed_search():
-    parent = subprocess.Popen([sys.executable, "-c", _PARENT.format(here=str(HERE))], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT.format(here=str(HERE))], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
     raylet = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
