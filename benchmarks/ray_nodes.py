@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 # Before ray is imported, here and in what is started from here. The second is named after the systems where it is the
@@ -50,7 +50,10 @@ class RayNodes:
         return str(self._cluster.address)
 
     def add(self, cpus: int, **offered: Any) -> Any:
-        """One more node."""
+        """One more node, from any thread."""
+        # What ends a node with this process is a signal's handler, which other threads cannot set; without it a node
+        # ends a minute after its head.
+        self._cluster._shutdown_at_exit = threading.current_thread() is threading.main_thread()
         return self._cluster.add_node(num_cpus=cpus, include_dashboard=False, **offered)
 
     def kill(self, place: int) -> None:
@@ -74,7 +77,7 @@ class RayNodes:
     def __enter__(self) -> RayNodes:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
         import ray
 
         ray.shutdown()

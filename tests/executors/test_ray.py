@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from ray_nodes import RayNodes
 
 import mnas

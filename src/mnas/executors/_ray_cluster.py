@@ -154,7 +154,7 @@ def _head(address: str) -> str:
     if address == "auto":
         from ray._private.services import canonicalize_bootstrap_address  # Ray's own "auto", which has no public name
 
-        address = canonicalize_bootstrap_address("auto")
+        address = str(canonicalize_bootstrap_address("auto"))
     if not _accepts(address):
         raise ConnectionError(f"nothing answers at {address}")
     return address
