@@ -8,9 +8,9 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,16 +153,16 @@ def test_trainings_go_on_beside_a_measurement_unless_the_device_is_this_machine(
 @pytest.mark.usefixtures("threads")
 def test_what_goes_on_is_told_at_least_once_a_second(simulate):
     seen: list[tuple[float, Progress]] = []
-    simulate(**ASYNCHRONOUS, accuracy=Uneven(1.5), trials=12, watch=lambda p: seen.append((time.monotonic(), p)))
+    simulate(**ASYNCHRONOUS, accuracy=Uneven(1.2), trials=24, watch=lambda p: seen.append((time.monotonic(), p)))
     searching = [(when, p.activity) for when, p in seen if p.activity is not None]
-    assert max(b[0] - a[0] for a, b in zip(searching, searching[1:], strict=False)) < 1.2
+    assert max(b[0] - a[0] for a, b in pairwise(searching)) < 1.2
     assert all(list(a.queue) == ["to_measure", "measuring", "to_train", "training"] for _, a in searching)
     assert max(a.queue["training"] for _, a in searching) == 2
     last = searching[-1][1]
     assert last.asynchronous
-    assert sum(worker.jobs for worker in last.workers) == 12
+    assert sum(worker.jobs for worker in last.workers) == 24
     assert [device.name for device in last.devices] == ["simulated"]
-    assert last.devices[0].measurements == 12
+    assert 24 - 16 <= last.devices[0].measurements <= 24  # some told before what the space reaches
 
 
 def test_which_searches_are_asynchronous(monkeypatch):
@@ -226,7 +226,7 @@ def test_trainings_end_by_what_was_told_before_they_were_asked(simulate, tmp_pat
                 assert accuracy.given[trial.architecture.id] == evidence.below(trial.latency_ms or 0.0)
 
 
-# -- stopped ----------------------------------------------------------------------------------------------------------
+# -- stopped --------------------------------------------------------------------------------------------------------
 
 
 class Forever(SimulatedDevice):
@@ -244,23 +244,22 @@ class Forever(SimulatedDevice):
 
 @pytest.mark.usefixtures("threads")
 def test_ctrl_c_stops_within_two_seconds_and_keeps_what_has_finished(simulate, tmp_path):
-    pressed: list[float] = []
-
-    def press() -> None:
-        pressed.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+    seen: list[tuple[float, int]] = []
 
     def watch(progress: Progress) -> None:
-        if progress.counts.trials == 5 and not pressed:
-            threading.Timer(0.2, press).start()
-            pressed.append(0.0)
+        activity = progress.activity
+        is_stuck = activity and activity.queue["measuring"] and not activity.queue["training"] and not seen
+        if is_stuck and (activity.devices[0].since or 0) < time.time() - 0.3:
+            seen.append((time.monotonic(), progress.counts.trials))
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        simulate(**ASYNCHRONOUS, device=Forever(16 + 5), watch=watch)
-    assert time.monotonic() - pressed[-1] < 2
-    assert len(load_result(tmp_path / "run").trials) == 5
-    simulate(**ASYNCHRONOUS)
-    assert_each_is_told_once(tmp_path / "run", 20)
+        simulate(**ASYNCHRONOUS, device=Forever(20), watch=watch, trials=40)  # 16 of them for what the space reaches
+    when, finished = seen[0]
+    assert time.monotonic() - when < 2
+    assert len(load_result(tmp_path / "run").trials) == finished > 0
+    simulate(**ASYNCHRONOUS, trials=40)
+    assert_each_is_told_once(tmp_path / "run", 40)
 
 
 @pytest.mark.usefixtures("threads")
@@ -277,10 +276,10 @@ def test_a_device_that_goes_stops_the_search_and_it_resumes(simulate, tmp_path, 
             return super().measure(architecture)
 
     with pytest.raises(DeviceError, match="unplugged"):
-        simulate(**ASYNCHRONOUS, device=Unplugged())
-    assert len(load_result(tmp_path / "run").trials) > 5
-    simulate(**ASYNCHRONOUS)
-    assert_each_is_told_once(tmp_path / "run", 20)
+        simulate(**ASYNCHRONOUS, device=Unplugged(), trials=40)
+    assert len(load_result(tmp_path / "run").trials) > 20
+    simulate(**ASYNCHRONOUS, trials=40)
+    assert_each_is_told_once(tmp_path / "run", 40)
 
 
 # -- workers that die, hang and eat, in real processes --------------------------------------------------------------
@@ -366,7 +365,7 @@ def test_a_training_beyond_a_limit_costs_one_trial_and_is_not_tried_again(simula
 def test_limits_are_settings(simulate):
     with pytest.raises(SettingsError, match=r"limits.time_s needs worker processes"):
         simulate(limits={"time_s": 5})
-    with pytest.raises(SettingsError, match=r"key in 'limits' 'time': did you mean 'time_s'"):
+    with pytest.raises(SettingsError, match=r"key in 'limits': 'time': did you mean 'time_s'"):
         simulate(limits={"time": 5})
 
 
@@ -404,9 +403,8 @@ def test_a_search_killed_at_random_moments_loses_nothing_and_doubles_nothing(sim
 
 
 def _stored(folder: Path) -> int:
-    with contextlib.suppress(Exception):  # it begins
-        with RunStorage.read(folder) as storage:
-            return len(storage.trials())
+    with contextlib.suppress(Exception), RunStorage.read(folder) as storage:  # it begins
+        return len(storage.trials())
     return 0
 
 
