@@ -3,9 +3,9 @@
     python benchmarks/bench_scaleout.py [--scale 1.0] [--trials 3200] [--modes asynchronous synchronous]
 
 A real Ray of four nodes with 16 logical CPUs each on this machine; a training sleeps, log-normally, 5 s on average
-with a coefficient of variation of .5, by its seed. Utilization is the workers' busy seconds over 64 times the wall time
-from the first proposal to the last trial, the tail included in which workers run out of trials. The workers were begun
-before, by a job each: here they share two cores, and 64 of them take these half a minute or more. `--scale` shortens
+with a coefficient of variation of .5, by its seed. Utilization is the workers' busy seconds over 64 times the wall
+time from the first proposal to the last trial, the tail included in which workers run out of trials. The workers were
+begun before, by a job each: here they share two cores, and 64 of them take these a minute or more. `--scale` shortens
 the sleeps, and makes what the driver takes larger beside them.
 """
 
