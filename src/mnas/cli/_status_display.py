@@ -48,7 +48,10 @@ def asker(display: _display.LiveDisplay, run: Path, yes: bool) -> Decide:
             if not (_display.err.is_terminal and sys.stdin.isatty()):
                 _display.say("there is no terminal to ask on: --yes goes on without asking")
                 return False
-            return typer.confirm("go on?", err=True)
+            try:
+                return typer.confirm("go on?", err=True)
+            except typer.Abort:  # Ctrl-C, or the terminal went
+                return False
 
     return decide
 
