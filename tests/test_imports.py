@@ -20,7 +20,7 @@ FLOORS = [
     {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
     {"stopping", "result", "scores", "activity", "judging", "budget"},
-    {"evaluator", "failures", "snapshots"},
+    {"evaluator", "failures", "snapshots", "estimate"},
     {"loop", "reach", "profiling"},
     {"report", "registry", "status"},
     {"config"},

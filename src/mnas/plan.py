@@ -24,7 +24,8 @@ from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller, is_asynchronous
 from mnas.devices import Device
 from mnas.errors import DeviceError, SettingsError, did_you_mean
-from mnas.executors import Executor, Limits
+from mnas.estimate import Pace
+from mnas.executors import Executor, InProcessExecutor, Limits
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import BlockSpace, SearchSpace, nearest_member
@@ -79,6 +80,20 @@ class Plan:
         is_formula = isinstance(self.estimator, SurrogateAccuracy | SimulatedAccuracy)
         takes_turns = self.device.info().exclusive and executor.is_here
         return is_asynchronous(controller) and executor.workers > 1 and not is_formula and not takes_turns
+
+    def pace(self, executor: Executor) -> Pace:
+        """How it uses the machines, by which an estimate of its time is made."""
+        info = self.device.info()
+        takes_turns = (info.exclusive and executor.is_here) or isinstance(executor, InProcessExecutor)
+        return Pace(executor.workers, info.slots, takes_turns, self._final_trainings())
+
+    def _final_trainings(self) -> float:
+        """The comparison at the end, in trainings of the search."""
+        if self.final_recipe is None or not isinstance(self.estimator, ProxyTask):
+            return 0.0
+        references = len(self.final.references) if isinstance(self.space, BlockSpace) else 0
+        networks = self.final.top + references
+        return networks * self.final.seeds * self.final_recipe.epochs / self.estimator.recipe.epochs
 
 
 def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Plan:

@@ -20,11 +20,12 @@ from mnas.comparison import compare_with_references
 from mnas.config import Settings, parse_settings
 from mnas.devices import TriesOut, check_operations
 from mnas.errors import SettingsError, StorageError
+from mnas.estimate import Decide, DeclinedError, estimate, first_trials
 from mnas.evaluator import Evaluator
 from mnas.executors import Executor
 from mnas.final import FinalTask, compare
 from mnas.folder import load_result, stored_settings, versions, write_run_toml
-from mnas.loop import SearchLoop, Watch, progress
+from mnas.loop import Progress, SearchLoop, Watch, progress
 from mnas.measured_front import measure_front
 from mnas.objective import Objective
 from mnas.pareto import pareto_front
@@ -117,9 +118,15 @@ def search(
     return run_plan(plan, Path(out) if out else default_folder(name), watch or (lambda progress: None))
 
 
-def start(settings: Settings, folder: Path, watch: Watch) -> SearchResult:
-    """Run these settings in a folder; a run that lies there already goes on."""
-    return run_plan(plan_from(settings), folder, watch)
+def start(settings: Settings, folder: Path, watch: Watch, decide: Decide | None = None) -> SearchResult:
+    """Run these settings in a folder; a run that lies there already goes on.
+
+    With `decide`, it is asked whether to go on once the first trials tell what the search will take and cost.
+
+    Raises:
+        DeclinedError: it said no; the run can be resumed.
+    """
+    return run_plan(plan_from(settings), folder, watch, decide=decide)
 
 
 def resume(
@@ -147,7 +154,9 @@ def resume(
     return run_plan(plan_from(settings), folder, watch, remeasure)
 
 
-def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) -> SearchResult:
+def run_plan(
+    plan: Plan, folder: Path, watch: Watch, remeasure: bool = False, decide: Decide | None = None
+) -> SearchResult:
     """Search, compare, report."""
     if plan.target_ms is not None:
         plan.objective(plan.target_ms)  # refused settings are refused before anything is written
@@ -157,7 +166,8 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) ->
         device_changed = _settle_device(storage, plan, remeasure)
         executor = plan.executor()
         try:
-            return _Run(plan, folder, storage, executor, status.beside(watch), notes, status).run(device_changed)
+            run = _Run(plan, folder, storage, executor, status.beside(watch), notes, status, decide)
+            return run.run(device_changed)
         finally:
             executor.close()
 
@@ -173,6 +183,7 @@ class _Run:
     watch: Watch
     notes: tuple[str, ...]
     status: StatusFile
+    decide: Decide | None
 
     def run(self, device_changed: bool) -> SearchResult:
         evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
@@ -202,10 +213,30 @@ class _Run:
         total, asynchronous = self.plan.trials, self.plan.is_asynchronous(controller, self.executor)
         snapshots = Snapshots(self.storage) if self.plan.keeps_snapshots else None
         SearchLoop(
-            controller, evaluator, self.storage, total, self.watch, asynchronous,
+            controller, evaluator, self.storage, total, self._asking(evaluator, ledger), asynchronous,
             may_ask=lambda: not ledger.exhausted(), snapshots=snapshots,
         ).run()  # fmt: skip
         self._note_end(total - len(evaluator.trials), ledger.exhausted())
+
+    def _asking(self, evaluator: Evaluator, ledger: Ledger) -> Watch:
+        """The watch; it also asks whether to go on, once the first trials are finished."""
+        if (decide := self.decide) is None:
+            return self.watch
+        plan, pace = self.plan, self.plan.pace(self.executor)
+        asked: list[bool] = []
+
+        def watch(progress: Progress) -> None:
+            self.watch(progress)
+            first = [] if asked else first_trials(evaluator.trials, plan.trials, pace)
+            if not first:
+                return
+            asked.append(True)
+            with ledger.paused():
+                is_agreed = decide(estimate(first, plan.trials, pace, plan.budget, ledger.spent()))
+            if not is_agreed:
+                raise DeclinedError
+
+        return watch
 
     def _note_end(self, left: int, exhausted: str) -> None:
         """Say whether the search ended before its last trial, and why."""
