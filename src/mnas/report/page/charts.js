@@ -39,8 +39,7 @@
       this.drawn = wanted;
       const option = this.option(colours());
       this.chart.setOption({ ...base(colours()), ...option }, { replaceMerge: ["series"] });
-      if (option.title && !option.series.length) this.element.setAttribute("data-empty", "");
-      else this.element.removeAttribute("data-empty");
+      this.onplace?.();
     }
 
     make() {
@@ -54,7 +53,7 @@
       const { clientWidth, clientHeight } = this.element;
       if (!clientWidth || (clientWidth === this.chart.getWidth() && clientHeight === this.chart.getHeight())) return;
       this.chart.resize();
-      this.onfit?.();
+      this.onplace?.();
     }
 
     describe(words) { this.element.setAttribute("aria-label", words); }

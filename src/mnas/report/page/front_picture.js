@@ -1,21 +1,23 @@
 // Accuracy over latency of one run or of several: all trials, the fronts with their intervals, targets, constraints and
-// reference models. Points are looked up here and not by ECharts, so that ten thousand of them answer at once.
+// reference models. ECharts draws axes, lines and marks; the points are drawn and looked up here, so that ten thousand
+// of them answer at once.
 "use strict";
 (function (mnas) {
   const { charts, dom, words, points } = mnas;
   const { el } = dom;
   const NEAR = 14;  // pixels
-  const LARGE_FROM = 1500;  // points of one kind drawn as one path
-  const SYMBOLS = ["circle", "rect", "triangle", "diamond", "roundRect", "pin"];
+  const MANY = 2000;  // trials from which points are smaller and fainter
+  const SHAPES = ["circle", "square", "diamond", "triangle"];  // of runs, beside their colours
   const STAR = "path://M0,-10 L2.9,-3.6 L9.8,-3.2 L4.5,1.4 L6.2,8.1 L0,4.4 L-6.2,8.1 L-4.5,1.4 L-9.8,-3.2 L-2.9,-3.6 Z";
-  const RUG = ["infeasible", "failed"];
+  const RUG = { infeasible: 7, failed: 18 };  // pixels above the axis: these have a latency and no accuracy
 
   class FrontPicture {
     constructor(id, { isSmall = false, open = null } = {}) {
       Object.assign(this, { isSmall, open, runs: [], shown: new Set(["complete", "stopped", "infeasible", "failed"]), scale: { x: "linear", y: "linear" }, zoom: null, isWhole: false, selection: null });
       this.picture = new charts.Picture(id, (c) => this.option(c));
-      this.picture.onfit = () => this.settle();
       this.element = this.picture.element;
+      this.layer = new mnas.PointsLayer(this.element);
+      this.picture.onplace = () => this.settle();
       this.onselect = () => {};
     }
 
@@ -26,7 +28,6 @@
       this.picture.draw(key);
       if (!this.picture.chart) return;
       if (!wasMade) this.listen();
-      this.settle();
       this.picture.describe(this.words());
     }
 
@@ -52,6 +53,7 @@
     toY(accuracy) { return this.scale.y === "log" ? Math.max(0.01, 100 - accuracy) : accuracy; }
 
     option(c) {
+      this.sorted = {};
       if (!this.runs.some((run) => run.length)) return charts.empty(c, "No trials yet");
       const series = this.runs.flatMap((run, index) => this.seriesOf(run, index, c));
       series.push(...this.lines(c), ...this.referenceSeries(c));
@@ -61,7 +63,7 @@
         tooltip: { show: false },
         legend: { show: false },
         xAxis: [charts.axis(c, "latency (ms)", { isX: true, show: true, type: this.scale.x === "log" ? "log" : "value", ...this.bounds("x"), axisLabel: { color: c.muted, fontSize: 12, hideOverlap: true, formatter: (value) => words.short(value) } })],
-        yAxis: [charts.axis(c, this.scale.y === "log" ? "accuracy (%), log of the error" : "accuracy (%)", this.yAxis(c)), { type: "value", min: 0, max: 1, show: false }],
+        yAxis: [charts.axis(c, this.scale.y === "log" ? "accuracy (%), log of the error" : "accuracy (%)", this.yAxis(c))],
         series,
       };
     }
@@ -104,23 +106,26 @@
       for (const [, pairs, group] of this.visible()) {
         for (let i = 0; i < pairs.length; i += 1) {
           const x = this.map.x(pairs.values[2 * i]);
-          if (x < left - 1 || x > right + 1 || (!RUG.includes(group) && this.map.y(pairs.values[2 * i + 1]) > bottom + 1)) count += 1;
+          if (x < left - 1 || x > right + 1 || (!(group in RUG) && this.map.y(pairs.values[2 * i + 1]) > bottom + 1)) count += 1;
         }
       }
       return count;
     }
 
     valuesOf(axis) {
+      if (this.sorted[axis]) return this.sorted[axis];
       const values = [], offset = axis === "x" ? 0 : 1;
       for (const [, pairs] of this.visible()) for (let i = offset; i < 2 * pairs.length; i += 2) if (Number.isFinite(pairs.values[i])) values.push(axis === "x" ? pairs.values[i] : this.toY(pairs.values[i]));
-      return Float64Array.from(values).sort();
+      this.sorted[axis] = Float64Array.from(values).sort();
+      return this.sorted[axis];
     }
 
     // Of what has to be in the picture, and of all the trials unless `withTrials` is false.
     extent(axis, withTrials = true) {
       let low = Infinity, high = -Infinity;
       const take = (value) => { if (Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); } };
-      if (withTrials) for (const value of this.valuesOf(axis)) take(value);
+      const values = withTrials ? this.valuesOf(axis) : [];
+      if (values.length) { take(values[0]); take(values[values.length - 1]); }
       for (const run of this.runs) {
         for (const one of this.references(run)) take(axis === "x" ? one.latency_ms : this.toY(100 * one.accuracy));
         if (axis === "x" && run.description?.target_ms) take(run.description.target_ms);
@@ -145,32 +150,32 @@
     colourOf(index, c) { return this.runs.length > 1 ? c.runs[index % c.runs.length] : c.blue; }
 
     seriesOf(run, index, c) {
-      const colour = this.colourOf(index, c), isOne = this.runs.length === 1, groups = points.of(run);
-      const looks = {
-        complete: { symbol: isOne ? "circle" : SYMBOLS[index % SYMBOLS.length], symbolSize: this.isSmall ? 4 : 6, itemStyle: { color: isOne ? c.grey : colour, opacity: isOne ? 0.6 : 0.4 } },
-        cached: { symbol: "emptyCircle", symbolSize: 5, itemStyle: { color: isOne ? c.sky : colour, opacity: 0.5 } },
-        stopped: { symbol: "triangle", symbolSize: 6, itemStyle: { color: isOne ? c.purple : colour, opacity: 0.6 } },
-        infeasible: { symbol: "rect", symbolSize: [1.5, 9], itemStyle: { color: isOne ? c.red : colour, opacity: 0.7 } },
-        failed: { symbol: "rect", symbolSize: [1.5, 9], itemStyle: { color: c.ink, opacity: 0.6 } },
-      };
-      const series = points.GROUPS.filter((group) => this.shown.has(group)).map((group) => ({
-        id: `${run.id} ${group}`, type: "scatter", silent: true, large: true, largeThreshold: LARGE_FROM, progressive: 0, z: 2,
-        ...looks[group], ...(RUG.includes(group) ? { yAxisIndex: 1, z: 1 } : {}), data: this.data(groups[group], group), dimensions: ["x", "y"],
-      }));
-      return [...series, ...this.frontSeries(run, colour, c), ...this.bestSeries(run, isOne ? c.orange : colour, c)];
+      const colour = this.colourOf(index, c);
+      return [...this.frontSeries(run, colour, c), ...this.bestSeries(run, this.runs.length === 1 ? c.orange : colour, c)];
     }
 
-    data(pairs, group) {
-      const values = pairs.values.slice(0, 2 * pairs.length);
-      if (RUG.includes(group)) for (let i = 1; i < values.length; i += 2) values[i] = group === "failed" ? 0.05 : 0.02;
-      else if (this.scale.y === "log") for (let i = 1; i < values.length; i += 2) values[i] = this.toY(values[i]);
-      return values;
+    // How the points of each group look: by state in one run, by run where there are several.
+    looks(index, c) {
+      const isOne = this.runs.length === 1, colour = this.colourOf(index, c), isMany = this.runs.reduce((sum, run) => sum + run.length, 0) > MANY;
+      const size = this.isSmall || isMany ? 4.5 : 6, fade = (isOne ? 1 : 0.7) * (isMany ? 0.7 : 1);
+      const look = (shape, color, opacity, of = size) => ({ shape, size: of, color: isOne ? color : colour, opacity: fade * opacity });
+      return {
+        complete: look(isOne ? "circle" : SHAPES[index % SHAPES.length], c.grey, 0.6), cached: look("ring", c.sky, 0.8), stopped: look("triangle", c.purple, 0.75),
+        infeasible: look("tick", c.red, 0.8, 9), failed: look("tick", c.ink, 0.7, 9),
+      };
+    }
+
+    paintPoints() {
+      const c = charts.colours(), sets = [];
+      for (const [run, pairs, group] of this.visible()) sets.push({ pairs, rugY: RUG[group], ...this.looks(this.runs.indexOf(run), c)[group] });
+      this.layer.paint(this.map, sets);
     }
 
     frontSeries(run, colour, c) {
       const front = this.frontOf(run), data = front.map((point) => [point.x, this.toY(point.y), point.low, point.high]);
       return [
-        { id: `${run.id} line`, type: "line", silent: true, step: "end", showAllSymbol: true, symbol: "circle", symbolSize: this.isSmall ? 6 : 9, z: 4, data: data.map((row) => row.slice(0, 2)), lineStyle: { color: colour, width: 1.8 }, itemStyle: { color: colour, borderColor: c.card, borderWidth: 1 } },
+        stairs(`${run.id} line`, data, colour),
+        { id: `${run.id} front`, type: "scatter", silent: true, symbol: "circle", symbolSize: this.isSmall ? 6 : 9, z: 4, data: data.map((row) => row.slice(0, 2)), itemStyle: { color: colour, borderColor: c.card, borderWidth: 1 } },
         whiskers(`${run.id} bars`, data, colour),
       ];
     }
@@ -221,7 +226,7 @@
     settle() {
       const { chart } = this.picture;
       this.map = null;
-      if (!chart || !this.runs.some((run) => run.length)) return;
+      if (!chart || !this.runs.some((run) => run.length)) return this.paintPoints();
       const f = this.scale.x === "log" ? Math.log10 : (v) => v, g = this.scale.y === "log" ? (v) => Math.log10(this.toY(v)) : (v) => v;
       const [left, top, right, bottom] = this.frame();
       const [x0, y1] = chart.convertFromPixel({ gridIndex: 0 }, [left, top]);
@@ -229,6 +234,7 @@
       const ends = this.scale.y === "log" ? [Math.log10(y0), Math.log10(y1)] : [y0, y1];
       const a = (right - left) / (f(x1) - f(x0)), b = (top - bottom) / (ends[1] - ends[0]);
       this.map = { left, top, right, bottom, x: (v) => left + a * (f(v) - f(x0)), y: (v) => bottom + b * (g(v) - ends[0]) };
+      this.paintPoints();
       this.paintSelection();
     }
 
@@ -250,7 +256,7 @@
       for (const run of this.runs) for (const point of this.frontOf(run)) take({ run, row: point.row }, point.x, point.y, 36);
       for (const one of this.allReferences()) take({ run: one.run, reference: one }, one.latency_ms, 100 * one.accuracy, 36);
       for (const [run, pairs, group] of this.visible()) {
-        if (RUG.includes(group)) continue;
+        if (group in RUG) continue;
         for (let i = 0; i < pairs.length; i += 1) {
           const dx = x(pairs.values[2 * i]) - px;
           if (dx > NEAR || dx < -NEAR) continue;
@@ -344,7 +350,7 @@
       if (!this.selection) return [];
       const { x0, x1, y0, y1 } = this.selection, found = [];
       for (const [run, pairs, group] of this.visible()) {
-        if (RUG.includes(group)) continue;
+        if (group in RUG) continue;
         for (let i = 0; i < pairs.length; i += 1) {
           const x = pairs.values[2 * i], y = pairs.values[2 * i + 1];
           if (x >= x0 && x <= x1 && y >= y0 && y <= y1) found.push({ run, row: pairs.rows[i] });
@@ -406,6 +412,20 @@
       } else return;
       event.preventDefault();
     }
+  }
+
+  // The front as a staircase: what is reached with a latency holds until the next network. ECharts' own steps leave out
+  // the small ones, and slant.
+  function stairs(id, data, colour) {
+    return {
+      id, type: "custom", silent: true, z: 3, data, dimensions: ["x", "y"], encode: { x: "x", y: "y" }, clip: true,
+      renderItem({ dataIndex }, item) {
+        const next = data[dataIndex + 1];
+        if (!next) return null;
+        const [x, y] = item.coord([item.value(0), item.value(1)]), [nextX, nextY] = item.coord(next);
+        return { type: "polyline", shape: { points: [[x, y], [nextX, y], [nextX, nextY]] }, style: { stroke: colour, lineWidth: 1.8, fill: "none" } };
+      },
+    };
   }
 
   // Horizontal error bars: [x, y, low, high] each.

@@ -5,9 +5,9 @@
   const ROW = 34, SPARE = 8;
 
   // Classes of a column's cells: where its text stands, and whether it leaves on narrow screens.
-  const place = (column) => [column.left ? "left" : "", column.minor ? "minor" : "", column.wideOnly ? "wide-only" : ""].join(" ").trim() || null;
+  const place = (column) => [column.left ? "left" : "", column.minor ? "minor" : "", column.wideOnly ? "wide-only" : "", column.kind || ""].join(" ").trim() || null;
 
-  // Columns are {key, label, left?, minor?, wideOnly?, width, value(row), cell(row)}; a row is anything the columns understand.
+  // Columns are {key, label, left?, minor?, wideOnly?, kind?, width, value(row), cell(row)}; a row is anything the columns understand.
   class VirtualTable {
     constructor(host, { columns, label, open, sort, height, empty }) {
       Object.assign(this, { columns, open, sort, empty, rows: [], order: [], made: new Map(), active: 0, generation: 0 });

@@ -37,7 +37,7 @@
     const cell = (name, write) => (row) => write(store.current.columns[name][row]);
     return [
       { key: "number", label: "trial", width: "4.8rem", value: column("number"), cell: (row) => [el("a", { href: `#/network/${store.current.id}/${store.current.columns.number[row]}`, tabindex: "-1" }, store.current.columns.number[row]), mark(row)] },
-      { key: "state", label: "state", left: true, width: "8.6rem", value: (row) => `${store.current.columns.state[row]}${Number(store.current.columns.cached[row])}`, cell: (row) => dom.state(store.current.columns.state[row], store.current.columns.cached[row]) },
+      { key: "state", label: "state", left: true, kind: "wide-state", width: "8.6rem", value: (row) => `${store.current.columns.state[row]}${Number(store.current.columns.cached[row])}`, cell: (row) => dom.state(store.current.columns.state[row], store.current.columns.cached[row]) },
       { key: "accuracy", label: "accuracy %", width: "6rem", value: column("accuracy"), cell: cell("accuracy", words.percent) },
       { key: "latency_ms", label: "latency ms", width: "6rem", value: column("latency_ms"), cell: cell("latency_ms", words.ms) },
       { key: "interval", label: "95 % interval", title: "Sorted by its width", minor: true, width: "8.2rem", value: (row) => width(row), cell: (row) => words.interval(store.current.columns.low_ms[row], store.current.columns.high_ms[row]) },
