@@ -19,7 +19,7 @@ FLOORS = [
     {"pareto"},
     {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
-    {"stopping", "result", "scores"},
+    {"stopping", "result", "scores", "activity"},
     {"evaluator"},
     {"loop", "reach", "profiling"},
     {"report", "registry"},

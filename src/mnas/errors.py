@@ -2,7 +2,8 @@
 
     MnasError
     ├── CandidateError        record it and go on: one candidate costs one trial, never the search
-    │   ├── TrainingError         its training diverged, ran out of memory or lost its worker
+    │   ├── TrainingError         its training diverged, or ran out of memory or time
+    │   │   └── WorkerLostError       its worker died: try again elsewhere, then record it
     │   ├── ExportError           it could not be converted, or the file gives other outputs
     │   └── MeasurementError      its latency could not be had, or its outputs were wrong
     ├── DeviceError           retry, then stop: the device went away
@@ -29,6 +30,10 @@ class CandidateError(MnasError):
 
 class TrainingError(CandidateError):
     """A candidate's training gave no accuracy."""
+
+
+class WorkerLostError(TrainingError):
+    """A candidate's training was lost with its worker; another one may well finish it."""
 
 
 class ExportError(CandidateError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,17 +34,21 @@ class Counts:
     @classmethod
     def of(cls, trials: list[Trial]) -> Counts:
         """The counts of these trials."""
-        fresh = [trial.state for trial in trials if not trial.cached]
-        lengths = [len(trial.curve) for trial in trials if not trial.cached]
+        fresh = [trial for trial in trials if not trial.cached]
+        return cls.tally([trial.state for trial in fresh], [len(trial.curve) for trial in fresh], len(trials))
+
+    @classmethod
+    def tally(cls, states: Sequence[str], lengths: Sequence[int], trials: int) -> Counts:
+        """The counts from the states and lengths of curve of the trials that are not cached, and all trials' number."""
         # Something is stopped only after whole trainings, so the longest curve is one.
         epochs = max(lengths, default=0) * (len(lengths) - lengths.count(0))
         return cls(
-            trials=len(trials),
-            distinct=fresh.count(TrialState.COMPLETE) + fresh.count(TrialState.STOPPED),
-            stopped=fresh.count(TrialState.STOPPED),
-            cached=len(trials) - len(fresh),
-            infeasible=fresh.count(TrialState.INFEASIBLE),
-            failed=fresh.count(TrialState.FAILED),
+            trials=trials,
+            distinct=states.count(TrialState.COMPLETE) + states.count(TrialState.STOPPED),
+            stopped=states.count(TrialState.STOPPED),
+            cached=trials - len(states),
+            infeasible=states.count(TrialState.INFEASIBLE),
+            failed=states.count(TrialState.FAILED),
             epochs=epochs,
             epochs_saved=epochs - sum(lengths),
         )

@@ -45,6 +45,10 @@ class Trial:
     seed: int = 0  # of the training
     started: float = 0.0  # seconds since the epoch
     finished: float = 0.0
+    attempts: int = 1  # trainings begun; above 1 where workers were lost
+    worker: str = ""  # that trained it, as "host:process id"
+    measure_seconds: float = 0.0  # on the device, without waiting for it
+    train_seconds: float = 0.0  # in the worker, without waiting for one
 
     @property
     def accuracy(self) -> float | None:

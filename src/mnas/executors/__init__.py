@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from mnas.executors._contract import Executor
+from mnas.executors._contract import Executor, Finished, Limits, WorkerActivity
 from mnas.executors._in_process import InProcessExecutor
 
 if TYPE_CHECKING:
     from mnas.executors._processes import ProcessExecutor
 
-__all__ = ["Executor", "InProcessExecutor", "ProcessExecutor"]
+__all__ = ["Executor", "Finished", "InProcessExecutor", "Limits", "ProcessExecutor", "WorkerActivity"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnas.report._card import Candidate, Card, Origin
-from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult
 
 if TYPE_CHECKING:
@@ -20,12 +19,11 @@ __all__ = [
     "Candidate",
     "Card",
     "Origin",
-    "dominance",
     "draw_boxes",
+    "page_files",
     "render_card_html",
     "render_card_markdown",
     "render_html",
-    "verdict",
     "write_card",
     "write_report",
 ]
@@ -79,3 +77,10 @@ def draw_boxes(image: Image, detections: Detections, class_names: Sequence[str],
     from mnas.report._boxes import draw_boxes as draw
 
     return draw(image, detections, class_names, least_score)
+
+
+def page_files() -> dict[str, bytes]:
+    """The files of the page, by name; `mnas board` serves them, and a report has them all in one."""
+    from importlib.resources import files
+
+    return {entry.name: entry.read_bytes() for entry in (files("mnas.report") / "page").iterdir() if entry.is_file()}

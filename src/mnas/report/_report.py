@@ -5,9 +5,9 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader
 
 from mnas.report._figures import front_figure, latency_figure, progress_figure, svg
-from mnas.report._verdict import dominance, verdict
 from mnas.result import SearchResult, part_names
 from mnas.trial import TrialState
+from mnas.views import dominance, verdict
 
 _MOST_ROWS = 2000  # of the table of trials; all of them are in trials.sqlite
 
