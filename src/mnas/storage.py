@@ -172,7 +172,8 @@ class RunStorage:
         For who reads beside a search and remembers what was there: trials of searches that run asynchronously are not
         stored in their order.
         """
-        sql = "SELECT number, body FROM trials WHERE number > ? OR number IN (SELECT value FROM json_each(?)) ORDER BY 1"
+        others = "SELECT value FROM json_each(?)"
+        sql = f"SELECT number, body FROM trials WHERE number > ? OR number IN ({others}) ORDER BY number"
         rows = self._read(sql, after, _dumps(list(missing)))
         with _named_errors(self.path.parent):
             return [(number, json.loads(body)) for number, body in rows]
