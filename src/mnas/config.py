@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mnas._toml import read_toml
+from mnas.budget import Budget
 from mnas.errors import SettingsError, did_you_mean
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 
@@ -89,6 +90,26 @@ class StoppingSettings(BaseModel):
     first: int = Field(default=12, ge=5)  # whole curves before anything is stopped
 
 
+class BudgetSettings(BaseModel):
+    """What a search may spend beside its trials, and what that costs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hours: float | None = Field(default=None, gt=0)
+    device_hours: float | None = Field(default=None, gt=0)
+    accelerator_hours: float | None = Field(default=None, gt=0)
+    money: float | None = Field(default=None, gt=0)
+    price_per_hour: float = Field(default=0.0, ge=0)
+    price_per_worker_hour: float = Field(default=0.0, ge=0)
+    price_per_device_hour: float = Field(default=0.0, ge=0)
+    currency: str = "USD"
+
+    @property
+    def budget(self) -> Budget:
+        """The limits and prices."""
+        return Budget(**self.model_dump())
+
+
 class Settings(BaseModel):
     """Everything that makes a search. `mnas init FILE` writes one with comments."""
 
@@ -106,10 +127,16 @@ class Settings(BaseModel):
     accuracy: Part = Part(name="proxy")
     stopping: StoppingSettings = StoppingSettings()
     final: FinalSettings = FinalSettings()
+    budget: BudgetSettings = BudgetSettings()
 
     def changed(self, **changes: Any) -> Settings:
         """A copy with the top-level keys that are not None changed, checked again."""
         return parse_settings(self.model_dump(exclude_none=True) | _given(**changes), "the given flags")
+
+    def with_budget(self, changes: Mapping[str, Any]) -> Settings:
+        """A copy with these keys of [budget] changed, checked again; a value of None lifts a limit."""
+        table = self.budget.model_dump() | dict(changes)
+        return self.changed(budget=_given(**table))
 
 
 def preset_names() -> list[str]:
@@ -158,6 +185,7 @@ def _explain(problem: Any) -> str:
         *table, key = problem["loc"]
         tables: dict[str, type[BaseModel]] = {
             "objective": ObjectiveSettings, "stopping": StoppingSettings, "final": FinalSettings,
+            "budget": BudgetSettings,
         }  # fmt: skip
         model = tables.get(table[0] if table else "", Settings)
         return str(did_you_mean(f"key in {table[0]!r}:" if table else "key", str(key), model.model_fields))

@@ -2,6 +2,7 @@
 
 run.toml        every resolved setting, seeds, versions, the commit, the device
 trials.sqlite   the journal (mnas.storage)
+status.json     how it stands, for who looks on (mnas.status)
 report.html, front.png, winner.txt, winner.json, winner.onnx
 """
 
@@ -24,9 +25,10 @@ from mnas.config import Settings, parse_settings
 from mnas.devices import DeviceInfo
 from mnas.errors import SettingsError, StorageError
 from mnas.final import load_finals
-from mnas.loop import Progress, progress
+from mnas.loop import progress
 from mnas.measured_front import load_measured_front
 from mnas.result import MeasuredFront, SearchResult
+from mnas.status import State, Status, read_status
 from mnas.storage import RunStorage
 from mnas.trial import Trial
 
@@ -65,18 +67,31 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
             *_note_disturbed(trials),
             *_notes_of_devices(trials),
             *measured_notes(measured, device, {t.architecture.id: t.number for t in reversed(trials)}),
+            *filter(None, [storage.meta("ended_early")]),
         ),
         measured=measured,
     )
 
 
-def load_progress(folder: Path) -> Progress:
-    """How far a run is, from its folder alone."""
+def load_status(folder: Path) -> Status:
+    """How a run stands: by its status.json, which any host may read; a run without one by its trials.
+
+    Raises:
+        StorageError: there is no run, or what is there is damaged.
+    """
+    status = read_status(folder)
+    if status is not None:
+        return status
     with RunStorage.read(folder) as storage:
-        total = int(read_run_toml(folder).get("trials", 0))
+        settings = read_run_toml(folder)
+        name, total = settings.get("name", folder.name), int(settings.get("trials", 0))
         trials = storage.trials()
-        phase = "running" if storage.is_being_written() else "finished" if len(trials) >= total else "stopped"
-        return progress(trials, total, phase)
+        state: State = "running" if storage.is_being_written() else "finished" if len(trials) >= total else "stopped"
+        so_far = progress(trials, total, state)
+        return Status(
+            name, total, so_far.counts, state, best_reward=so_far.best_reward, front_size=so_far.front_size,
+            seconds=storage.meta("seconds") or 0.0,
+        )  # fmt: skip
 
 
 def stored_settings(folder: Path) -> Settings:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from mnas.activity import Activity
 from mnas.controllers import Controller
 from mnas.errors import StopError, StorageError
 from mnas.evaluator import Evaluator
@@ -32,6 +33,7 @@ class Progress:
     best_reward: float | None
     front_size: int
     seconds_left: float | None
+    activity: Activity | None = None
 
 
 Watch = Callable[[Progress], None]
@@ -53,6 +55,7 @@ class SearchLoop:
     storage: RunStorage
     total: int
     watch: Watch = lambda progress: None
+    may_ask: Callable[[], bool] = lambda: True  # False once a budget is spent: what is open is finished, then it ends
     _told: int = field(default=0, init=False)
 
     def run(self) -> None:
@@ -67,6 +70,8 @@ class SearchLoop:
         batch = self._replay()
         while batch or self._told < self.total:
             if not batch:
+                if not self.may_ask():
+                    return
                 batch = self._ask()
             self._evaluate(batch)
             self._tell(batch)

@@ -11,6 +11,7 @@ from typing import Any
 
 from mnas import registry
 from mnas.accuracy import AccuracyEstimator, DetectionProxy, ProxyTask, SurrogateAccuracy, is_stoppable
+from mnas.budget import Budget
 from mnas.config import FinalSettings, Part, Settings
 from mnas.controllers import Controller
 from mnas.devices import Device
@@ -50,6 +51,7 @@ class Plan:
     objective: Callable[[float], Objective]
     stopping: StoppingRule | None  # when trainings end early; None: never
     final: FinalSettings
+    budget: Budget
     final_recipe: Recipe | None  # of the comparison at the end; None where there is none
     settings: Mapping[str, Any]
     identity: Mapping[str, Any]
@@ -108,6 +110,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         objective=make,
         stopping=stopping,
         final=settings.final,
+        budget=settings.budget.budget,
         final_recipe=_final_recipe(settings.final, estimator),
         settings=described,
         identity=_flat(

@@ -39,7 +39,7 @@ class Counts:
 
     @classmethod
     def tally(cls, states: Sequence[str], lengths: Sequence[int], trials: int) -> Counts:
-        """The counts from the states and lengths of curve of the trials that are not cached, and all trials' number."""
+        """The counts of so many trials, from the states and the lengths of curves of those that are not cached."""
         # Something is stopped only after whole trainings, so the longest curve is one.
         epochs = max(lengths, default=0) * (len(lengths) - lengths.count(0))
         return cls(

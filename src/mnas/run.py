@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mnas.accuracy import ProxyTask, SurrogateAccuracy
+from mnas.budget import Ledger
 from mnas.comparison import compare_with_references
 from mnas.config import Settings, parse_settings
 from mnas.devices import TriesOut, check_operations
@@ -32,6 +32,7 @@ from mnas.plan import Plan, describe_objective, plan_from
 from mnas.reach import Reach, check_target, survey
 from mnas.report import write_report
 from mnas.result import SearchResult
+from mnas.status import StatusFile
 from mnas.storage import RunStorage
 from mnas.trial import Trial
 
@@ -49,6 +50,7 @@ def search(
     workers: int | None = None,
     stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
+    budget: Mapping[str, Any] | None = None,
     name: str = "search",
     out: str | Path | None = None,
     watch: Watch | None = None,
@@ -77,6 +79,7 @@ def search(
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
         stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
+        budget: settings as under [budget], such as {"hours": 8}; what is spent ends the search like `trials`.
         name: of the run.
         out: the run folder, by default runs/NAME-DATE. A run that lies there already goes on.
         watch: called with a Progress after each step.
@@ -99,6 +102,7 @@ def search(
     data |= {"workers": workers} if workers is not None else {}
     data |= {"stopping": dict(stopping)} if stopping is not None else {}
     data |= {"final": dict(final)} if final is not None else {}
+    data |= {"budget": dict(budget)} if budget is not None else {}
     plan = plan_from(parse_settings(data, "mnas.search"), given)
     return run_plan(plan, Path(out) if out else default_folder(name), watch or (lambda progress: None))
 
@@ -109,14 +113,22 @@ def start(settings: Settings, folder: Path, watch: Watch) -> SearchResult:
 
 
 def resume(
-    folder: Path, watch: Watch, trials: int | None = None, workers: int | None = None, remeasure: bool = False
+    folder: Path,
+    watch: Watch,
+    trials: int | None = None,
+    workers: int | None = None,
+    remeasure: bool = False,
+    budget: Mapping[str, Any] | None = None,
 ) -> SearchResult:
     """Go on with a run as if it had never stopped; more `trials` extend it.
+
+    `budget` changes keys of [budget]; a limit of None lifts it.
 
     Raises:
         StorageError: no run there, or it cannot go on here; the message says what to do.
     """
     settings = stored_settings(folder).changed(trials=trials, workers=workers)
+    settings = settings.with_budget(budget or {})
     return run_plan(plan_from(settings), folder, watch, remeasure)
 
 
@@ -124,13 +136,13 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) ->
     """Search, compare, report."""
     if plan.target_ms is not None:
         plan.objective(plan.target_ms)  # refused settings are refused before anything is written
-    with RunStorage.create(folder, plan.identity) as storage:
+    with RunStorage.create(folder, plan.identity) as storage, _status(plan, folder) as status:
         notes = _note_versions(storage)
         _write_settings(folder, plan, storage.meta("target_ms"))
         device_changed = _settle_device(storage, plan, remeasure)
         executor = plan.executor()
         try:
-            return _Run(plan, folder, storage, executor, watch, notes).run(device_changed)
+            return _Run(plan, folder, storage, executor, status.beside(watch), notes, status).run(device_changed)
         finally:
             executor.close()
 
@@ -145,13 +157,14 @@ class _Run:
     executor: Executor
     watch: Watch
     notes: tuple[str, ...]
+    status: StatusFile
 
     def run(self, device_changed: bool) -> SearchResult:
-        began = time.monotonic()
-        try:
-            evaluator = self._search(device_changed)
-        finally:  # what was interrupted took its time too
-            self._add_seconds(time.monotonic() - began)
+        evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
+        ledger = Ledger(self.plan.budget, self.storage, evaluator.trials, self.executor.workers)
+        self.status.ledger = ledger
+        with ledger:
+            self._search(evaluator, ledger, device_changed)
         self._compare(self._measured(evaluator))
         result = load_result(self.folder, self.storage)
         notes = dict.fromkeys((*self.notes, *result.notes, *self.plan.device.info().notes))  # each once
@@ -160,9 +173,8 @@ class _Run:
         write_report(result)
         return result
 
-    def _search(self, device_changed: bool) -> Evaluator:
+    def _search(self, evaluator: Evaluator, ledger: Ledger, device_changed: bool) -> None:
         warm_start = self._warm_start()
-        evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
         self._check_operations()
         reach = self._reach(evaluator)
         target_ms = self._settle_target(reach)
@@ -172,8 +184,15 @@ class _Run:
         if device_changed:
             self._remeasure_front(evaluator)
         controller = self.plan.controller(evaluator.objective, warm_start)
-        SearchLoop(controller, evaluator, self.storage, self.plan.trials, self.watch).run()
-        return evaluator
+        total = self.plan.trials
+        SearchLoop(controller, evaluator, self.storage, total, self.watch, lambda: not ledger.exhausted()).run()
+        self._note_end(total - len(evaluator.trials), ledger.exhausted())
+
+    def _note_end(self, left: int, exhausted: str) -> None:
+        """Say whether the search ended before its last trial, and why."""
+        why = f"the search ended because {exhausted}; {left} of {self.plan.trials} trials were left" if left else ""
+        self.storage.set_meta("ended_early", why)
+        self.status.message = why
 
     def _measured(self, evaluator: Evaluator) -> Evaluator:
         """Where latencies were predicted: the front measured, and an evaluator that measures."""
@@ -248,9 +267,6 @@ class _Run:
     def _phase(self, trials: tuple[Trial, ...]) -> Callable[[str], None]:
         return lambda phase: self.watch(progress(trials, self.plan.trials, phase))
 
-    def _add_seconds(self, seconds: float) -> None:
-        self.storage.set_meta("seconds", (self.storage.meta("seconds") or 0.0) + seconds)
-
 
 def _write_winner(result: SearchResult) -> None:
     """winner.txt, winner.json and winner.onnx: with trained weights if it was retrained, else with fresh ones."""
@@ -285,6 +301,10 @@ def default_folder(name: str) -> Path:
 
 def _part(value: Any) -> dict[str, Any]:
     return {"name": value} if isinstance(value, str) else dict(value)
+
+
+def _status(plan: Plan, folder: Path) -> StatusFile:
+    return StatusFile(folder, plan.name, plan.trials, plan.budget)
 
 
 def _settle_device(storage: RunStorage, plan: Plan, remeasure: bool) -> bool:

@@ -1,7 +1,7 @@
 """The page of runs, served: `mnas board RUN [RUN ...]`.
 
-A room of its own because it listens on a port, which nothing else in mnas does. It reads run folders beside the searches
-that write them (`mnas.views`) and changes nothing; what it lets through is in `_guard.py`.
+A room of its own because it listens on a port, which nothing else in mnas does. It reads run folders beside the
+searches that write them (`mnas.views`) and changes nothing; what it lets through is in `_guard.py`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +38,6 @@ try:
 except ImportError as error:
     raise needs_extra("fastapi", "board") from error
 
-from mnas import __version__
 from mnas.board._docs import docs_page
 from mnas.board._downloads import architecture_json, onnx_file, trials_csv
 from mnas.board._files import PageFile, served_files
@@ -58,10 +58,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 def create_app(folders: Sequence[Path], token: str | None = None, hosts: Collection[str] | None = None) -> FastAPI:
     """The application that answers for these run folders; see `mnas.board.create_app`."""
     views = [RunView(folder, str(place)) for place, folder in enumerate(folders)]
-    app = FastAPI(
-        title="mnas board", version=__version__, docs_url=None, redoc_url=None, description="Runs of mnas, read only.",
-        responses=_PROBLEMS,
-    )  # fmt: skip
+    about = {"title": "mnas board", "version": metadata.version("mnas"), "description": "Runs of mnas, read only."}
+    app = FastAPI(**about, docs_url=None, redoc_url=None, responses=_PROBLEMS)
     _add_errors(app)
     _add_page(app)
     _add_api(app, views)

@@ -97,8 +97,7 @@ class Guard:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         given = [bearer] if scheme.lower() == "bearer" else []
         given += parse_qs(query).get("token", []) + _cookies(headers.get("cookie", ""))
-        # All are compared, so that the time says nothing of which was right.
-        return any([hmac.compare_digest(one.strip().encode(), self._token or b"") for one in given[:8]])
+        return any(hmac.compare_digest(one.strip().encode(), self._token or b"") for one in given[:8])
 
     async def _enter(self, scope: Scope, send: Send) -> None:
         """Put the token into a cookie and leave it out of the address, which is seen and kept in more places."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnas import registry
-from mnas.cli import _display, _names
+from mnas.cli import _display, _names, _status_display
 from mnas.cli._app import INTERRUPTED, app
 from mnas.config import Part, Settings, load_settings, preset_text
 from mnas.errors import SettingsError, did_you_mean
@@ -23,6 +23,10 @@ Workers = Annotated[
     typer.Option(help="Processes that train, one thread each. Default: one per core. 0: none, in this process."),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Latency of the network quantized to int8, on devices that can.")]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--budget", help="A key of [budget], such as hours=8 or money=40; again for more. KEY=none lifts."),
+]
 DeviceName = Annotated[
     str | None, typer.Option(help="A device's name (see mnas list), or a settings file with a [device] table.")
 ]
@@ -43,12 +47,14 @@ def search(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="The pictures' folder, beside annotations in one file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME-DATE.")] = None,
+    budget: Limits = None,
     json: AsJson = False,
 ) -> None:
     """Search networks. Flags override the settings file."""
     from mnas.run import default_folder, start
 
     settings = _override(load_settings(file), seed, trials, target_ms, device, int8, workers)
+    settings = settings.with_budget(_names.budget_changes(budget or ()))
     if data is None and images is not None:
         raise SettingsError("--images goes with --data: name the annotations")
     if data is not None:
@@ -69,12 +75,14 @@ def resume(
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="The device is another one: measure the front again on this one.")
     ] = False,
+    budget: Limits = None,
     json: AsJson = False,
 ) -> None:
     """Go on with a run as if it had never stopped, or extend a finished one."""
     from mnas.run import resume as go_on
 
-    _finish(run, json, lambda watch: go_on(run, watch, trials, workers, remeasure))
+    changes = _names.budget_changes(budget or ())
+    _finish(run, json, lambda watch: go_on(run, watch, trials, workers, remeasure, changes))
 
 
 @app.command()
@@ -227,10 +235,10 @@ def prepare(
 
 @app.command()
 def status(run: Run, json: AsJson = False) -> None:
-    """Say how a run stands, whether it is running or not."""
-    from mnas.folder import load_progress
+    """Say how a run stands, from any host that sees its folder: progress, machines, failures, cost, time left."""
+    from mnas.folder import load_status
 
-    _display.print_status(run, load_progress(run), json)
+    _status_display.print_status(run, load_status(run), json)
 
 
 @app.command()

@@ -287,14 +287,6 @@ def print_names(known: Mapping[str, Sequence[str]], as_json: bool) -> None:
         out().print(f"{kind}: {', '.join(names)}", markup=False)
 
 
-def print_status(run: Path, progress: SearchProgress, as_json: bool) -> None:
-    """How a run stands."""
-    if as_json:
-        print_json({"run": str(run), **asdict(progress)})
-        return
-    out().print(f"{run}: {progress.phase}, {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
-
-
 def _liner() -> Watch:
     last = [0.0]
 
@@ -308,12 +300,16 @@ def _liner() -> Watch:
 
 
 def _line(progress: SearchProgress) -> str:
-    counts = progress.counts
-    best = "-" if progress.best_reward is None else f"{progress.best_reward:.4f}"
-    left = "" if progress.seconds_left is None else f", {duration(progress.seconds_left)} left"
+    return counts_line(progress.counts, progress.best_reward, progress.front_size, progress.seconds_left)
+
+
+def counts_line(counts: Counts, best_reward: float | None, front_size: int, seconds_left: float | None) -> str:
+    """How many trials ended how, what came of them, and how long it still takes."""
+    best = "-" if best_reward is None else f"{best_reward:.4f}"
+    left = "" if seconds_left is None else f", {duration(seconds_left)} left"
     return (
         f"{counts.distinct} evaluated{_stopped(counts)}, {counts.cached} cached, {counts.infeasible} infeasible, "
-        f"{counts.failed} failed, best reward {best}, front {progress.front_size}{left}"
+        f"{counts.failed} failed, best reward {best}, front {front_size}{left}"
     )
 
 

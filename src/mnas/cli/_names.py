@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnas import registry
 from mnas._toml import read_toml
-from mnas.config import Part, load_settings, preset_names
+from mnas.config import BudgetSettings, Part, load_settings, preset_names
 from mnas.devices import Device
 from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names
@@ -171,6 +171,23 @@ def save_picture(image: Image.Image, path: Path) -> None:
         image.save(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot write the picture {path}: {error}") from error
+
+
+def budget_changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """Keys of [budget] with their values, as KEY=VALUE gives them; None for KEY=none.
+
+    Raises:
+        SettingsError: an unknown key, or no value.
+    """
+    changes: dict[str, Any] = {}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if key not in BudgetSettings.model_fields:
+            raise did_you_mean("key in 'budget':", key, BudgetSettings.model_fields)
+        if not value:
+            raise SettingsError(f"--budget should be KEY=VALUE, such as hours=8, or KEY=none; got {pair!r}")
+        changes[key] = None if value == "none" else value
+    return changes
 
 
 def trial(name: str) -> tuple[SearchResult, Trial]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from mnas.space import Tokens
 from mnas.trial import Trial
@@ -34,4 +34,29 @@ class Controller(Protocol):
     def tell(self, trials: Sequence[Trial]) -> dict[str, Any] | None:
         """Learn from the trials of the last ask. May give a small summary (JSON values) that the run keeps,
         such as the probabilities per choice: {"probabilities": {"block1.op": [0.3, 0.2, 0.4, 0.1], ...}}."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A controller whose state can be stored, so that to go on with a search takes no replay of all that was told.
+
+        stored = json.dumps(controller.snapshot())
+        ...                                               # later, in another process
+        fresh.restore(json.loads(stored), told)           # made alike; `told`: every trial that the other was told
+
+    From then on the fresh one proposes what the other would have proposed. A snapshot holds JSON values without NaN,
+    and stays small: what `told` says is not in it.
+    """
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as it stands, proposals that are not told yet included."""
+        ...
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Take the state of a controller that was told these trials in this order. Only for a fresh one.
+
+        Raises:
+            KeyError, TypeError, ValueError: the snapshot is of another kind; the controller is as it was.
+        """
         ...

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnas.controllers._checks import check_space, check_whole, rewards_of
+from mnas.controllers._snapshot import packed_random, unpacked_random
 from mnas.errors import SettingsError
 from mnas.space import SearchSpace, Tokens
 from mnas.trial import Trial
@@ -58,6 +60,16 @@ class RegularizedEvolution:
         """The trials join the population, the oldest of it die."""
         for trial, reward in zip(trials, rewards_of(trials), strict=True):
             self._population.append((trial.tokens, reward))
+
+    def snapshot(self) -> dict[str, Any]:
+        """The population, the oldest first, and the generator's state."""
+        return {"random": packed_random(self._random), "population": list(self._population)}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        population = [(tuple(tokens), reward) for tokens, reward in snapshot["population"]]
+        self._random = unpacked_random(snapshot["random"])
+        self._population.extend(population)
 
     def _parent(self) -> Tokens:
         candidates = self._random.choices(self._population, k=self._tournament)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnas.controllers._checks import check_space, check_whole, rewards_of
+from mnas.controllers._snapshot import packed_random, unpacked_random, unpacked_tokens
 from mnas.space import SearchSpace, Tokens
 from mnas.trial import Trial
 
@@ -75,6 +77,29 @@ class LocalSearch:
         if not self._queue:
             self._current, self._climbed = None, True
         self._candidates = []
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the climb stands; what was told is not in it."""
+        return {
+            "random": packed_random(self._random),
+            "best": self._best,
+            "open": sorted(self._seen - self._rewards.keys()),
+            "candidates": self._candidates,
+            "current": self._current,
+            "queue": self._queue,
+            "climbed": self._climbed,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        opened, candidates, queue = (unpacked_tokens(snapshot[name]) for name in ("open", "candidates", "queue"))
+        best, current = (snapshot[name] and tuple(snapshot[name]) for name in ("best", "current"))
+        climbed = bool(snapshot["climbed"])
+        self._random = unpacked_random(snapshot["random"])
+        self._rewards = {trial.tokens: trial.reward for trial in told}
+        self._seen = {*self._rewards, *opened}
+        self._best, self._current, self._climbed = best, current, climbed
+        self._candidates, self._queue = candidates, queue
 
     def _step(self, tokens: Tokens) -> None:
         """Go to the tokens if they are better than where the climb stands, and on over what is known."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mnas.controllers._checks import check_number, check_space, check_whole
+from mnas.controllers._snapshot import packed_random, unpacked_random, unpacked_tokens
 from mnas.pareto import front_indices
 from mnas.space import SearchSpace, Tokens
 from mnas.trial import Trial, TrialState
@@ -73,7 +75,8 @@ class NSGA2:
         self._open = [i for i, choice in enumerate(space.choices) if len(choice.options) > 1]
         self._rate = min(1.0, mutations / len(self._open))
         self._told = 0
-        self._seen: set[Tokens] = set()  # proposed before
+        self._seen: set[Tokens] = set()  # proposed or told before
+        self._open: set[Tokens] = set()  # of them, what was not told
         self._population: list[_Member] = []  # best first: by (rank, crowding)
 
     def ask(self, n: int) -> list[Tokens]:
@@ -87,12 +90,34 @@ class NSGA2:
             ValueError: a COMPLETE trial without latency or accuracy.
         """
         self._told += len(trials)
+        told = {trial.tokens for trial in trials}
+        self._seen |= told
+        self._open -= told
         known = {_identity(member) for member in self._population}
         for member in map(_member, trials):
             if _identity(member) not in known:
                 known.add(_identity(member))
                 self._population.append(member)
         self._population = _ranked(self._population)[: self._size]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The population, what is open, and the generator's state."""
+        members = [
+            [m.tokens, m.latency_ms if math.isfinite(m.latency_ms) else None, m.accuracy, m.violation]
+            for m in self._population
+        ]
+        return {"random": packed_random(self._random), "population": members, "open": sorted(self._open)}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        population = [
+            _Member(tuple(tokens), math.inf if latency is None else latency, accuracy, (rank, amount))
+            for tokens, latency, accuracy, (rank, amount) in snapshot["population"]
+        ]
+        opened = set(unpacked_tokens(snapshot["open"]))
+        self._random = unpacked_random(snapshot["random"])
+        self._population, self._open, self._told = population, opened, len(told)
+        self._seen = {trial.tokens for trial in told} | opened
 
     def _new(self) -> Tokens:
         """A proposal that was not made before, as far as `_TRIES` reach."""
@@ -101,6 +126,7 @@ class NSGA2:
             if tokens not in self._seen:
                 break
         self._seen.add(tokens)
+        self._open.add(tokens)
         return tokens
 
     def _proposal(self) -> Tokens:

@@ -7,13 +7,14 @@ every number of threads (measured: the embeddings' gradients differ between one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mnas.controllers._snapshot import packed, unpacked
 from mnas.space import SearchSpace, Tokens
 
 _IMPOSSIBLE = -1e9  # the logit of an option that a choice does not have; -inf would make 0 * log 0 a NaN
@@ -145,6 +146,42 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def learning_state(policy: Policy, optimizer: torch.optim.Optimizer, generator: torch.Generator) -> dict[str, Any]:
+    """What a policy has learnt, with the state of its optimizer and of the generator, as JSON values."""
+    return {
+        "policy": {name: packed(value.numpy()) for name, value in policy.state_dict().items()},
+        "optimizer": [
+            {name: packed(value.numpy()) for name, value in optimizer.state[parameter].items()}
+            for parameter in policy.parameters()
+            if parameter in optimizer.state
+        ],
+        "generator": packed(generator.get_state().numpy()),
+    }
+
+
+def take_learning_state(
+    policy: Policy, optimizer: torch.optim.Optimizer, generator: torch.Generator, state: Mapping[str, Any]
+) -> None:
+    """The inverse of `learning_state`, for parts made alike.
+
+    Raises:
+        KeyError, ValueError: it is of another policy; nothing is changed then.
+    """
+    weights = {name: _tensor(value) for name, value in state["policy"].items()}
+    shapes = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    if {name: tuple(value.shape) for name, value in weights.items()} != shapes:
+        raise ValueError(f"a policy of these weights should be restored: {shapes}")
+    moments = [{name: _tensor(value) for name, value in row.items()} for row in state["optimizer"]]
+    drawn = _tensor(state["generator"])
+    policy.load_state_dict(weights)
+    optimizer.state.update(zip(policy.parameters(), moments, strict=False))  # before the first update there are none
+    generator.set_state(drawn)
+
+
+def _tensor(value: Mapping[str, Any]) -> Tensor:
+    return torch.from_numpy(unpacked(value))
 
 
 def _parameter(*shape: int) -> nn.Parameter:

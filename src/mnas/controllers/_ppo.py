@@ -8,7 +8,7 @@ rewards as baseline with weight 0.95, weights from U(-0.1, 0.1), and 20 architec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,9 +19,11 @@ from mnas.controllers._policy import (
     RecurrentPolicy,
     entropy,
     joint_log_probability,
+    learning_state,
     moved_baseline,
     one_thread,
     summary,
+    take_learning_state,
     to_tokens,
 )
 from mnas.space import SearchSpace, Tokens
@@ -106,6 +108,17 @@ class PPO:
             proposed = self._update(tokens, advantages)
         self._baseline = moved_baseline(self._baseline, rewards, self._baseline_decay)
         return summary(self._space, proposed, self._baseline)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The policy, its optimizer, the baseline and the generator's state."""
+        state = learning_state(self._policy, self._optimizer, self._generator)
+        return {"baseline": self._baseline, **state}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        baseline = snapshot["baseline"]
+        take_learning_state(self._policy, self._optimizer, self._generator, snapshot)
+        self._baseline = baseline
 
     def _update(self, tokens: Tensor, advantages: Tensor) -> Tensor:
         """Take the gradient steps; gives the log-probabilities before them, (choices, n, options)."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mnas.controllers._checks import check_space, check_whole
+from mnas.controllers._snapshot import packed_random, unpacked_random
 from mnas.space import SearchSpace, Tokens
 from mnas.trial import Trial
 
@@ -30,3 +32,11 @@ class RandomSearch:
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Nothing is learnt."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The generator's state."""
+        return {"random": packed_random(self._random)}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        self._random = unpacked_random(snapshot["random"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -15,9 +15,11 @@ from mnas.controllers._policy import (
     RecurrentPolicy,
     entropy,
     joint_log_probability,
+    learning_state,
     moved_baseline,
     one_thread,
     summary,
+    take_learning_state,
     to_tokens,
 )
 from mnas.errors import did_you_mean
@@ -100,6 +102,17 @@ class Reinforce:
             proposed = self._step(tokens, advantages)
         self._baseline = moved_baseline(self._baseline, rewards, self._baseline_decay)
         return summary(self._space, proposed, self._baseline)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The policy, its optimizer, the baseline and the generator's state."""
+        state = learning_state(self._policy, self._optimizer, self._generator)
+        return {"baseline": self._baseline, **state}
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        baseline = snapshot["baseline"]
+        take_learning_state(self._policy, self._optimizer, self._generator, snapshot)
+        self._baseline = baseline
 
     def _step(self, tokens: Tensor, advantages: Tensor) -> Tensor:
         """Take one gradient step; gives the log-probabilities before it, (choices, n, options)."""

@@ -62,6 +62,7 @@ def describe(
         *disturbed_notes(columns.disturbed),
         *columns.device_notes,
         *measured_notes(measured, device, columns.first),
+        *filter(None, [storage.meta("ended_early")]),
     )
     return RunDescription(
         **summary.model_dump(include={"id", "name", "state", "problem", "total"}),

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = (
-    "Share of the variance that is lost when a choice's answers are shuffled. A ridge regression on the answers to all "
-    "choices predicts accuracy, or the logarithm of latency; it is fitted to bootstrap resamples of at most 1,000 "
-    "networks and scored on those that a resample left out (their R2 is under 'explained'). Intervals hold 95 % of 60 "
-    "resamples. Interactions of choices are not seen, and of networks that a controller avoids little is known."
+    "Share of the variance that is lost when a choice's answers are shuffled. A ridge regression on the answers to "
+    "all choices predicts accuracy, or the logarithm of latency. It is fitted to bootstrap resamples of at most "
+    "1,000 networks and scored on those that a resample left out. Intervals hold 95 % of 60 resamples. Interactions "
+    "of choices are not seen, and of networks that a controller avoids little is known."
 )
 LEAST_TRIALS = 20
 _MOST_TRIALS = 1000

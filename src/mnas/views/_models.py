@@ -1,4 +1,4 @@
-"""What the page and the reports show, as typed plain values: each class here is one answer of the API or a part of one.
+"""What the page and the reports show, as typed plain values: each class is one answer of the API or a part of one.
 
 Latencies are in milliseconds, accuracies fractions, times seconds since the epoch; None is what is not known.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mnas.space import Choice
 from mnas.storage import RunStorage
@@ -24,11 +24,11 @@ def reference_point(reach_ms: Sequence[float] | None) -> list[float] | None:
     return [1.1 * reach_ms[1], 0.0] if reach_ms and reach_ms[1] > 0 else None
 
 
-def series(columns: TrialColumns, point: list[float] | None) -> dict[str, list[float | None]]:
+def series(columns: TrialColumns, point: list[float] | None) -> dict[str, Any]:
     """Reward, best reward, hypervolume and distinct networks after each trial, in the order they finished."""
     order = sorted(range(len(columns)), key=lambda place: (columns.finished[place], columns.number[place]))
     front, best, seen, area = RunningFront(), None, 0, 0.0
-    found: dict[str, list[float | None]] = {
+    found: dict[str, Any] = {
         name: [] for name in ("numbers", "finished", "reward", "best_reward", "hypervolume", "distinct")
     }
     for place in order:

@@ -37,6 +37,7 @@ class Aim(Protocol):
 
     targets: tuple[str, ...]
     priors: tuple[Prior, ...]  # of each target's predictor
+    turn: int  # which of several things it is after
 
     def values(self, trial: Trial) -> tuple[float | None, ...]:
         """What a COMPLETE or INFEASIBLE trial teaches of each target."""
@@ -68,6 +69,8 @@ class PlainReward:
 
     targets: tuple[str, ...] = ("reward",)
     priors: tuple[Prior, ...] = (ACCURACY,)
+
+    turn = 0
 
     def __init__(self) -> None:
         self._best = -np.inf
@@ -139,6 +142,8 @@ class Front:
     targets: tuple[str, ...] = ("accuracy", "latency_ms")
     priors: tuple[Prior, ...] = (ACCURACY, LATENCY)
 
+    turn = 0
+
     def __init__(self, initial: int, objective: Objective | None) -> None:
         self._initial = initial
         self._cap_ms = objective.caps.max_latency_ms if objective else None
@@ -186,7 +191,6 @@ class Levels(Front):
         super().__init__(0, objective)
         self._levels = tuple(levels)
         self._fastest = [0.0] * len(levels)  # of the means, at each level
-        self._turn = 0
 
     def look(self, first: Sequence[Trial], predicted: Sequence[Prediction]) -> None:
         """The fastest means at each level; where nothing is accurate enough, the slowest."""
@@ -196,20 +200,20 @@ class Levels(Front):
 
     def gain(self, predicted: Sequence[Prediction]) -> Floats:
         """Of the present level."""
-        level, fastest = self._levels[self._turn], self._fastest[self._turn]
+        level, fastest = self._levels[self.turn], self._fastest[self.turn]
         enough = ndtr((predicted[0][0] - level) / np.maximum(predicted[0][1], _BLUR))
         faster = expected_gain(-predicted[1][0], predicted[1][1], -fastest) / fastest
         return np.asarray(enough * faster * below_cap(predicted[1], self._cap_ms))
 
     def believe(self, means: Sequence[float]) -> None:
         """The level is done better; the next one's turn."""
-        if means[0] >= self._levels[self._turn]:
-            self._fastest[self._turn] = min(self._fastest[self._turn], means[1])
-        self._turn = (self._turn + 1) % len(self._levels)
+        if means[0] >= self._levels[self.turn]:
+            self._fastest[self.turn] = min(self._fastest[self.turn], means[1])
+        self.turn = (self.turn + 1) % len(self._levels)
 
     def order(self, predicted: Sequence[Prediction]) -> list[int]:
         """The fastest at the present level, then those that are not accurate enough, the most accurate first."""
-        enough = predicted[0][0] >= self._levels[self._turn]
+        enough = predicted[0][0] >= self._levels[self.turn]
         return [int(index) for index in np.lexsort((np.where(enough, predicted[1][0], -predicted[0][0]), ~enough))]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from mnas.controllers._checks import check_number, check_space, check_whole, rewards_of
+from mnas.controllers._snapshot import packed_random, unpacked_random, unpacked_tokens
 from mnas.controllers.guided._aims import FEASIBLE, Aim, Front, Levels, ObjectiveReward, PlainReward, Prediction
 from mnas.controllers.guided._arrays import Floats, TokenArray
 from mnas.controllers.guided._candidates import CandidatePool, ranked, spread_design
@@ -128,6 +129,8 @@ class Guided:
         self._lessons: list[Lesson] = []
         self._told: set[str] = set()
         self._best: list[str] = []  # ids of told networks, the best first, when last looked at
+        self._chosen: list[Lesson] = []  # for the last fit
+        self._had_fitted = 0  # how many of `_had` the last fit of what can be had knew
         self._is_ready = False
         self._batches = 0  # that were proposed by the models
         with self._threads.limit(limits=1, user_api="blas"):
@@ -194,6 +197,49 @@ class Guided:
             found["log_latency"] = np.log(mean), sd / mean
         return found
 
+    def snapshot(self) -> dict[str, Any]:
+        """What the models found, what is proposed and not told, and the generator's state."""
+        places = {id(lesson): place for place, lesson in enumerate(self._lessons)}
+        stopped = [one for one in self._lessons if one.is_own and one.trial.state is TrialState.STOPPED]
+        told = {tokens for tokens, _ in self._had} | {lesson.trial.tokens for lesson in stopped}
+        return {
+            "random": packed_random(self._random),
+            "design": self._design,
+            "known": self._known.beside(told),
+            "stopped": [[lesson.trial.number, lesson.values, lesson.extra] for lesson in stopped],
+            "best": self._best,
+            "batches": self._batches,
+            "turns": [aim.turn for aim in self._aims],
+            "chosen": [places[id(lesson)] for lesson in self._chosen],
+            "models": [model.snapshot() for model in self._models] if self._is_ready else [],
+            "had_fitted": self._had_fitted,
+            "feasible": self._feasible.snapshot() if self._had_fitted else None,
+        }
+
+    def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
+        """Go on as the controller of the snapshot."""
+        generator = unpacked_random(snapshot["random"])
+        design, known = unpacked_tokens(snapshot["design"]), unpacked_tokens(snapshot["known"])
+        stopped = {number: (tuple(values), tuple(extra)) for number, values, extra in snapshot["stopped"]}
+        turns, models, batches = snapshot["turns"], snapshot["models"], int(snapshot["batches"])
+        self._had_fitted, self._best = int(snapshot["had_fitted"]), list(snapshot["best"])
+        self._random, self._design, self._batches = generator, design, batches
+        self._known.take_all({trial.tokens: trial.architecture.id for trial in told}, known)
+        for trial in filter(self._is_new, told):
+            lesson = _lesson(trial, *stopped.get(trial.number, self._values(trial)))
+            self._lessons += [lesson] if lesson else []
+        self._chosen = [self._lessons[place] for place in snapshot["chosen"]]
+        self._aim = self._aims[max(0, batches - 1) % len(self._aims)]
+        for aim, turn in zip(self._aims, turns, strict=True):
+            aim.turn = int(turn)
+        self._is_ready = bool(models)
+        with self._threads.limit(limits=1, user_api="blas"):
+            if self._is_ready:
+                for model, found, taught in zip(self._models, models, self._taught(), strict=True):
+                    model.restore(found, *taught)
+            if self._had_fitted:
+                self._feasible.restore(snapshot["feasible"], *self._had_by(self._had_fitted))
+
     def _start_from(self, trials: Sequence[Trial]) -> None:
         """What another run knew: accuracies as lessons, the last target (latency or reward) as prior mean."""
         known = [(trial, self._aim.values(trial)) for trial in trials]
@@ -219,16 +265,25 @@ class Guided:
 
     def _lesson(self, trial: Trial) -> Lesson | None:
         """What a trial teaches; None where it teaches nothing new."""
-        if trial.architecture.id in self._told:
+        if not self._is_new(trial):
             return None
-        self._told.add(trial.architecture.id)
         self._known.take(trial.tokens, trial.architecture)
-        if trial.state is not TrialState.STOPPED:
-            self._had.append((trial.tokens, 1.0 if trial.state is TrialState.COMPLETE else -1.0))
-        values, extra = self._aim.values(trial), (0.0,) * len(self._models)
+        values, extra = self._values(trial)
         if trial.state is TrialState.STOPPED and self._is_ready:
             values, extra = self._stopped(trial, values)
-        return None if all(value is None for value in values) else Lesson(trial, values, extra)
+        return _lesson(trial, values, extra)
+
+    def _is_new(self, trial: Trial) -> bool:
+        """Note what became of a network; False where it was told before."""
+        if trial.architecture.id in self._told:
+            return False
+        self._told.add(trial.architecture.id)
+        if trial.state is not TrialState.STOPPED:
+            self._had.append((trial.tokens, 1.0 if trial.state is TrialState.COMPLETE else -1.0))
+        return True
+
+    def _values(self, trial: Trial) -> tuple[tuple[float | None, ...], tuple[float, ...]]:
+        return self._aim.values(trial), (0.0,) * len(self._models)
 
     def _stopped(
         self, trial: Trial, values: tuple[float | None, ...]
@@ -250,24 +305,38 @@ class Guided:
 
     def _fit(self) -> None:
         self._chosen = selected(self._lessons, _MOST, self._best)
+        for model, taught in zip(self._models, self._taught(), strict=True):
+            model.fit(*taught, len(self._lessons))
+        if self._is_doubtful():
+            self._had_fitted = len(self._had)
+            self._feasible.fit(*self._had_by(self._had_fitted), self._had_fitted)
+        self._is_ready = True
+
+    def _taught(self) -> Iterator[tuple[Rows, Floats, Floats]]:
+        """Per target, of the chosen lessons those that teach it: rows, values, variances beyond the noise."""
         rows = rows_of(self._map, [lesson.trial.tokens for lesson in self._chosen])
-        for target, model in enumerate(self._models):
+        for target in range(len(self._models)):
             taught = [(i, v, lesson.extra[target]) for i, lesson in enumerate(self._chosen)
                       if (v := lesson.values[target]) is not None]  # fmt: skip
             places, values, extra = (np.array(column) for column in zip(*taught, strict=True))
-            model.fit(rows[places], values, extra, len(self._lessons))
-        had = self._had[-_MOST:]
-        if any(value < 0 for _, value in had):
-            rows = rows_of(self._map, [tokens for tokens, _ in had])
-            self._feasible.fit(rows, np.array([v for _, v in had]), np.zeros(len(had)), len(self._had))
-        self._is_ready = True
+            yield rows[places], values, extra
+
+    def _had_by(self, count: int) -> tuple[Rows, Floats, Floats]:
+        """The latest of the first `count` networks, and whether they could be had."""
+        had = self._had[:count][-_MOST:]
+        rows = rows_of(self._map, [tokens for tokens, _ in had])
+        return rows, np.array([value for _, value in had]), np.zeros(len(had))
+
+    def _is_doubtful(self) -> bool:
+        """Whether some of the latest networks could not be had."""
+        return any(value < 0 for _, value in self._had[-_MOST:])
 
     def _predicted(self, rows: Rows) -> list[Prediction]:
         return [model.predict(rows) for model in self._models]
 
     def _chance(self, rows: Rows) -> Floats:
         """That networks can be had: trained, measured, within the caps."""
-        if not any(value < 0 for _, value in self._had[-_MOST:]):
+        if not self._had_fitted or not self._is_doubtful():
             return np.ones(len(rows))
         return np.clip((1 + self._feasible.predict(rows)[0]) / 2, _LEAST_CHANCE, 1.0)
 
@@ -337,6 +406,10 @@ def _aims(goal: str, objective: Objective | None, initial: int, levels: Sequence
     if goal != "front":
         aims.append(ObjectiveReward(objective) if objective else PlainReward())
     return aims + ([Levels(levels, objective)] if levels else [])
+
+
+def _lesson(trial: Trial, values: tuple[float | None, ...], extra: tuple[float, ...]) -> Lesson | None:
+    return None if all(value is None for value in values) else Lesson(trial, values, extra)
 
 
 def _given(covariance: Floats, index: int, noise: float) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class KnownNetworks:
         self._space = space
         self._map = feature_map
         self._ids: set[str] = set()
+        self._taken: list[Tokens] = []  # what led to the codes
 
     def take(self, tokens: Tokens, architecture: Architecture | None = None) -> bool:
         """Whether the network was not known; now it is."""
@@ -29,10 +31,28 @@ class KnownNetworks:
         if codes in self.codes:
             return False
         self.codes.add(codes)
+        self._taken.append(tokens)
         identity = (architecture or self._space.decode(tokens)).id
         is_new = identity not in self._ids
         self._ids.add(identity)
         return is_new
+
+    def beside(self, told: Set[Tokens]) -> list[Tokens]:
+        """What is known beside the tokens told: open proposals, and what was looked at and not proposed."""
+        return [tokens for tokens in self._taken if tokens not in told]
+
+    def take_all(self, ids: Mapping[Tokens, str], others: Sequence[Tokens]) -> None:
+        """Take many tokens at once: some whose networks' ids are known, and others."""
+        every = [*ids, *others]
+        if not every:
+            return
+        codes = self._map(np.array(every, dtype=np.int64)).codes
+        for tokens, row in zip(every, codes, strict=True):
+            if (code := row.tobytes()) not in self.codes:
+                self.codes.add(code)
+                self._taken.append(tokens)
+        self._ids.update(ids.values())
+        self._ids.update(self._space.decode(tokens).id for tokens in others)
 
     def take_random(self, generator: random.Random) -> Tokens:
         """A network that was not known, drawn at random; any at all once every network is known.

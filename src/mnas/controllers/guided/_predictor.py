@@ -8,14 +8,16 @@ the marginal likelihood times a prior (Rasmussen and Williams 2006, chapters 2 a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack, solve_triangular
 from scipy.optimize import minimize
 
+from mnas.controllers._snapshot import packed, unpacked
 from mnas.controllers.guided._arrays import Floats
 from mnas.controllers.guided._features import Group, Rows
 
@@ -99,10 +101,20 @@ class GaussianProcess:
         middle, spread = float(np.mean(values)), float(np.std(values)) or 1.0
         if not iterations and self._now is not None:
             middle, spread = self._now.middle, self._now.spread  # the parameters are in their units
-        scaled, extra = (values - middle) / spread, extra_noise / spread**2
         if iterations:
+            scaled, extra = (values - middle) / spread, extra_noise / spread**2
             self._parameters = self._searched(rows, scaled, extra, iterations)
-        self._now = self._conditioned(rows, scaled, extra, middle, spread)
+        self._now = self._conditioned(rows, values, extra_noise, middle, spread)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The parameters, and the units that they are in, as JSON values."""
+        fit = self._fitted
+        return {"parameters": packed(self._parameters), "middle": fit.middle, "spread": fit.spread}
+
+    def restore(self, snapshot: Mapping[str, Any], rows: Rows, values: Floats, extra_noise: Floats) -> None:
+        """Go on as the process of the snapshot, which took these values last."""
+        self._parameters = unpacked(snapshot["parameters"])
+        self._now = self._conditioned(rows, values, extra_noise, snapshot["middle"], snapshot["spread"])
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """Means and standard deviations without noise, each (networks,)."""
@@ -123,7 +135,8 @@ class GaussianProcess:
         assert self._now is not None, "fit comes first"
         return self._now
 
-    def _conditioned(self, rows: Rows, scaled: Floats, extra: Floats, middle: float, spread: float) -> _Fit:
+    def _conditioned(self, rows: Rows, values: Floats, extra_noise: Floats, middle: float, spread: float) -> _Fit:
+        scaled, extra = (values - middle) / spread, extra_noise / spread**2
         root = _root(self._noisy(self._covariance(rows, rows), extra, self._parameters))
         inverse_root = solve_triangular(root, np.eye(len(scaled)), lower=True, check_finite=False)
         alpha = inverse_root.T @ (inverse_root @ scaled)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,18 @@ class TargetModel:
 
     def fit(self, rows: Rows, values: Floats, extra_noise: Floats, count: int) -> None:
         """Learn these values; `count`, of all that were told, says whether parameters are searched again."""
-        means = self._before.predict(rows)[0] if self._before else np.zeros(len(values))
-        squares = float(means @ means)
-        self._scale = float(means @ values) / squares if squares else 0.0
-        self._process.fit(rows, values - self._scale * means, extra_noise, self._iterations(count))
-        self._rows, self._values = rows, values
-        self._least = float(values.min()) / 2 if self.name == "latency_ms" else -np.inf
+        residuals = self._taken(rows, values)
+        self._process.fit(rows, residuals, extra_noise, self._iterations(count))
+
+    def snapshot(self) -> dict[str, Any]:
+        """What fits have found, as JSON values; what they learnt from is not in it."""
+        return {"process": self._process.snapshot(), "fitted_at": self._fitted_at}
+
+    def restore(self, snapshot: Mapping[str, Any], rows: Rows, values: Floats, extra_noise: Floats) -> None:
+        """Go on as the model of the snapshot, whose last fit was to these values."""
+        residuals = self._taken(rows, values)
+        self._process.restore(snapshot["process"], rows, residuals, extra_noise)
+        self._fitted_at = int(snapshot["fitted_at"])
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """Means and standard deviations without noise, each (networks,)."""
@@ -91,6 +97,15 @@ class TargetModel:
             "important": {groups[index].name: _short(float(shares[index])) for index in largest.tolist()},
         }
 
+    def _taken(self, rows: Rows, values: Floats) -> Floats:
+        """Take these values; what is left of them for the process to learn."""
+        means = self._before.predict(rows)[0] if self._before else np.zeros(len(values))
+        squares = float(means @ means)
+        self._scale = float(means @ values) / squares if squares else 0.0
+        self._rows, self._values = rows, values
+        self._least = float(values.min()) / 2 if self.name == "latency_ms" else -np.inf
+        return np.asarray(values - self._scale * means)
+
     def _iterations(self, count: int) -> int:
         before = self._fitted_at
         if before and count < _GROWTH * before:
@@ -117,6 +132,13 @@ class KnownTarget:
 
     def fit(self, rows: Rows, values: Floats, extra_noise: Floats, count: int) -> None:
         """Nothing is left to learn."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Nothing was learnt."""
+        return {}
+
+    def restore(self, snapshot: Mapping[str, Any], rows: Rows, values: Floats, extra_noise: Floats) -> None:
+        """Nothing was learnt."""
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """The values, and next to no deviation."""

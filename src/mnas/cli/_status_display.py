@@ -1,0 +1,97 @@
+"""How a run's status looks on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from mnas.cli import _display
+from mnas.status import Status
+
+_SHOWN_FAILURES = 5  # the latest; all that are known are in the JSON document
+_SPENT = {
+    "hours": "hours",
+    "device_hours": "hours of measuring",
+    "accelerator_hours": "hours of training",
+}
+
+
+def print_status(run: Path, status: Status, as_json: bool) -> None:
+    """How a run stands: progress, time left, cost, queues, workers, devices, failures."""
+    if as_json:
+        _display.print_json({"run": str(run), **status.to_dict()})
+        return
+    out = _display.out()
+    for line in _lines(run, status):
+        out.print(line, markup=False, soft_wrap=True)
+    for table in _tables(status):
+        out.print(table, markup=False)
+    for number, error in status.activity.failures[-_SHOWN_FAILURES:]:
+        out.print(f"trial {number} failed: {error}", markup=False, soft_wrap=True)
+
+
+def _lines(run: Path, status: Status) -> Iterator[str]:
+    counts = _display.counts_line(status.counts, status.best_reward, status.front_size, status.seconds_left)
+    yield f"{run}: {_state(status)}, {status.counts.trials} of {status.total} trials, {counts}"
+    if status.message:
+        yield status.message
+    if status.state in ("silent", "failed", "stopped"):
+        yield f"go on with: mnas resume {run}"
+    if status.trials_per_hour:
+        yield f"{status.trials_per_hour:,.3g} trials per hour"
+    if status.written:
+        yield f"spent: {_spent(status)}"
+    if status.state == "running" and status.written:
+        queue = status.activity.queue
+        kind = "asynchronous" if status.activity.asynchronous else "in batches"
+        waiting = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in queue.items())
+        yield f"{kind}: {waiting}; {status.activity.retries} tried again"
+
+
+def _state(status: Status) -> str:
+    where = f" on {status.host} (process {status.pid})" if status.host else ""
+    if status.state == "silent":
+        ago = _display.duration(time.time() - status.written)
+        return f"silent: the search{where} wrote nothing for {ago}, and was killed or lost its machine or network"
+    if status.state == "running":
+        return f"running{where}{': ' if status.phase else ''}{status.phase}"
+    return status.state
+
+
+def _spent(status: Status) -> str:
+    """Each amount with its limit, and the money where something costs."""
+    parts = [
+        f"{getattr(status.spent, name):.2f}{_of(status.budget.get(name))} {said}" for name, said in _SPENT.items()
+    ]
+    if status.spent.money or status.budget.get("money"):
+        parts.append(f"{status.spent.money:,.2f}{_of(status.budget.get('money'))} {status.currency}")
+    return ", ".join(parts)
+
+
+def _of(limit: float | None) -> str:
+    return "" if limit is None else f" of {limit:g}"
+
+
+def _tables(status: Status) -> Iterator[Table]:
+    activity = status.activity
+    if activity.workers:
+        table = Table("worker", "trains", "for", "jobs done", "busy")
+        for worker in activity.workers:
+            now = _now(worker.trial, worker.since, status.written)
+            table.add_row(worker.name, *now, f"{worker.jobs:,}", _display.duration(worker.busy_seconds))
+        yield table
+    if activity.devices:
+        table = Table("device", "measures", "for", "measurements done", "busy")
+        for device in activity.devices:
+            now = _now(device.trial, device.since, status.written)
+            table.add_row(device.name, *now, f"{device.measurements:,}", _display.duration(device.busy_seconds))
+        yield table
+
+
+def _now(trial: int | None, since: float | None, written: float) -> tuple[str, str]:
+    if trial is None or since is None:
+        return "", ""
+    return f"trial {trial}", _display.duration(max(0.0, written - since))
