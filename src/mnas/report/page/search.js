@@ -52,21 +52,24 @@
 
   // -- over trials or time ------------------------------------------------------------------------------------
 
-  const began = () => Math.min(...run.columns.started.filter((at) => at > 0), ...view.finished.filter((at) => at > 0));
+  // When the search began, and the unit in which its time is told.
+  function clock() {
+    let from = Infinity, to = -Infinity;
+    for (const at of run.columns.started) if (at > 0) from = Math.min(from, at);
+    for (const at of view.finished) to = Math.max(to, at);
+    const span = to - from;
+    const [seconds, name] = span < 300 ? [1, "s"] : span < 3 * 3600 ? [60, "min"] : [3600, "h"];
+    return { from, seconds, name };
+  }
 
-  // What is on the x axis: trial numbers, or minutes since the first trial began.
+  // What is on the x axis: trial numbers, or the time since the first trial began.
   function xs() {
     if (over === "trials") return view.numbers;
-    const from = began();
-    return view.finished.map((at) => (at > 0 ? (at - from) / unit()[0] : null));
+    const { from, seconds } = clock();
+    return view.finished.map((at) => (at > 0 ? (at - from) / seconds : null));
   }
 
-  function unit() {
-    const span = Math.max(...view.finished) - began();
-    return span < 300 ? [1, "s"] : span < 3 * 3600 ? [60, "min"] : [3600, "h"];
-  }
-
-  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${unit()[1]})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
+  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
 
   const zipped = (a, b) => {
     const pairs = [];
