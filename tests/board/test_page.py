@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browsing import served
 
 from mnas.folder import load_result
 from mnas.result import SearchResult
@@ -269,8 +270,6 @@ def test_what_the_server_refuses_is_said_and_nothing_is_lost(run: SearchResult, 
 
 @pytest.mark.slow
 def test_a_server_that_is_gone_is_said(run: SearchResult, look: Look) -> None:
-    from conftest import served
-
     with served(run.folder) as url:
         page = look(f"{url}/#/front", allowed=("ERR_CONNECTION_REFUSED",))
         page.locator("#front-table tbody tr").first.wait_for()

@@ -65,7 +65,7 @@ class Guard:
         if refusal is not None:
             await _answer(guarded, *refusal)
         elif self._token and "token" in parse_qs(query):
-            await self._enter(scope, guarded)
+            await self._enter(guarded)
         else:
             await self._app(scope, receive, guarded)
 
@@ -99,12 +99,10 @@ class Guard:
         given += parse_qs(query).get("token", []) + _cookies(headers.get("cookie", ""))
         return any(hmac.compare_digest(one.strip().encode(), self._token or b"") for one in given[:8])
 
-    async def _enter(self, scope: Scope, send: Send) -> None:
+    async def _enter(self, send: Send) -> None:
         """Put the token into a cookie and leave it out of the address, which is seen and kept in more places."""
         cookie = f"{COOKIE}={(self._token or b'').decode()}; HttpOnly; SameSite=Lax; Path=/"
-        location = scope["path"] if scope["path"].startswith("/") and not scope["path"].startswith("//") else "/"
-        location = location if location.isascii() and location.isprintable() else "/"
-        await _answer(send, HTTPStatus.SEE_OTHER, "go on without it", {"location": location, "set-cookie": cookie})
+        await _answer(send, HTTPStatus.SEE_OTHER, "go on without it", {"location": "/", "set-cookie": cookie})
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,4 +1,4 @@
-"""The verbs for looking: the live page."""
+"""The verbs for looking: the live page, and reports."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ def board(
     if address.token:
         _display.say("Who has this address can read these runs. It is not encrypted: prefer ssh -L where you can")
     serve(runs, address)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart-20260101-120000.")],
+    to: Annotated[str, typer.Option(help="html: the page in one file. pdf: that, printed. md: Markdown.")] = "html",
+    out: Annotated[Path | None, typer.Option(help="The file to write. Default: RUN/report.TO.")] = None,
+) -> None:
+    """Write a run's report into one file that needs nothing else."""
+    from mnas.report import export_report
+
+    target = out or run / f"report.{to}"
+    export_report(run, to, target)
+    _display.say(f"wrote {target}")

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from mnas._whole_file import write_whole
 from mnas.report._card import Card
 from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
+from mnas.report._plain import plain_markdown
 from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
 from mnas.views import conditions
 
@@ -45,7 +46,7 @@ def render_card_html(card: Card) -> str:
 def render_card_markdown(card: Card) -> str:
     """The card as Markdown: the same facts, in tables."""
     environment = _environment(autoescape=False)
-    environment.finalize = _plain_markdown
+    environment.finalize = plain_markdown
     return environment.get_template("card.md.jinja").render(**_facts(card))
 
 
@@ -70,13 +71,6 @@ def _allowed(export: Exported) -> str:
     if export.precision == "fp32":
         return f"at most {tolerance.fp32_difference:.0e} off"
     return f"{100 * tolerance.int8_agreement:g} % equal, {100 * tolerance.int8_accuracy_loss:g} % lost"
-
-
-def _plain_markdown(value: Any) -> Any:
-    """Text that cannot end a table's cell or begin a tag."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # what is marked as safe has that
-        return value
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")
 
 
 def _facts(card: Card) -> dict[str, Any]:

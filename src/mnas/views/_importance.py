@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METHOD = (
-    "Share of the variance that is lost when a choice's answers are shuffled. A ridge regression on the answers to "
-    "all choices predicts accuracy, or the logarithm of latency. It is fitted to bootstrap resamples of at most "
-    "1,000 networks and scored on those that a resample left out. Intervals hold 95 % of 60 resamples. Interactions "
-    "of choices are not seen, and of networks that a controller avoids little is known."
+    "Share of the variance that a choice accounts for: half of the rise in squared error when its answers are "
+    "shuffled. A ridge regression on the answers to all choices predicts accuracy, or the logarithm of latency. It "
+    "is fitted to bootstrap resamples of at most 1,000 networks and scored on those that a resample left out. "
+    "Intervals hold 95 % of 60 resamples. Interactions of choices are not seen, and of networks that a controller "
+    "avoids little is known."
 )
 LEAST_TRIALS = 20
 _MOST_TRIALS = 1000
@@ -70,9 +71,9 @@ def _of(
         return None
     tokens = np.array([columns.tokens[place] for place in places], dtype=np.int64).reshape(len(places), -1)
     sizes = [len(choice.options) for choice in choices]
-    drops, explained = _resampled(tokens, sizes, (y - y.mean()) / y.std(), generator)
-    low, high = np.percentile(drops, [2.5, 97.5], axis=0)
-    means = drops.mean(0)
+    shares, explained = _resampled(tokens, sizes, (y - y.mean()) / y.std(), generator)
+    low, high = np.percentile(shares, [2.5, 97.5], axis=0)
+    means = shares.mean(0)
     rows: list[Importance | None] = [
         Importance(share=round(float(means[k]), 5), low=round(float(low[k]), 5), high=round(float(high[k]), 5))
         for k in range(len(choices))
@@ -83,10 +84,10 @@ def _of(
 def _resampled(
     tokens: NDArray[np.int64], sizes: Sequence[int], y: NDArray[np.float64], generator: np.random.Generator
 ) -> tuple[NDArray[np.float64], list[float]]:
-    """The loss of R2 by choice on what each resample left out, (resamples, choices), and the R2 itself."""
+    """Shares by choice on what each resample left out, (resamples, choices), and the R2 of its model."""
     import numpy as np
 
-    count, drops, explained = len(y), [], []
+    count, shares, explained = len(y), [], []
     one_hot = np.concatenate([np.eye(size)[tokens[:, k]] for k, size in enumerate(sizes)], axis=1)
     for _ in range(_RESAMPLES):
         drawn = generator.integers(0, count, count)
@@ -98,10 +99,10 @@ def _resampled(
         error = y[rest] - mean - terms.sum(1)
         variance = ((y[rest] - y[rest].mean()) ** 2).mean()
         shuffled = terms[generator.permutation(len(rest))]
-        lost = ((error[:, None] + terms - shuffled) ** 2).mean(0) - (error**2).mean()
-        drops.append(lost / variance)
+        rise = ((error[:, None] + terms - shuffled) ** 2).mean(0) - (error**2).mean()
+        shares.append(rise / 2 / variance)  # half: what is shuffled adds its variance to the one it had
         explained.append(1 - (error**2).mean() / variance)
-    return np.array(drops).reshape(-1, len(sizes)), explained
+    return np.array(shares).reshape(-1, len(sizes)), explained
 
 
 def _fit(one_hot: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

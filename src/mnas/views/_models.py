@@ -323,7 +323,7 @@ class Preference(View):
 
 
 class Importance(View):
-    """Share of the variance that is lost when a choice's answers are shuffled, with its interval at 95 %."""
+    """Share of the variance that a choice accounts for, with its interval at 95 %."""
 
     share: float
     low: float

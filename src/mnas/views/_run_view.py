@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -161,9 +162,10 @@ class RunView:
     def _standing(self) -> tuple[RunSummary, str, bool]:
         """The summary, what is being done, and whether the driver says so itself."""
         columns, run_toml = self._reader.columns, self._reader.run_toml()
-        machines = read_machines(self.folder)
+        machines, damaged = _machines(self.folder)
         total = int(run_toml.get("trials", 0))
         state, problem = run_state(machines, len(columns), total, self.folder)
+        problem = damaged or problem
         name = str(run_toml.get("name", self.folder.resolve().name))
         summary = RunSummary(id=self.id, name=name, state=state, problem=problem, trials=len(columns), total=total)
         return summary, machines.phase or state, machines.state != "none"
@@ -202,3 +204,11 @@ class RunView:
             self._importance = (generation, len(columns), importance(columns, choices))
         assert self._importance is not None
         return self._importance[2]
+
+
+def _machines(folder: Path) -> tuple[MachinesView, str | None]:
+    """What the driver said; where that is damaged, nothing, and the problem: the trials are there all the same."""
+    try:
+        return read_machines(folder), None
+    except StorageError as error:
+        return MachinesView(state="none", now=time.time()), str(error)
