@@ -144,6 +144,13 @@ def test_a_rectangle_selects_and_what_is_selected_is_listed(run: SearchResult, s
     assert title.inner_text() == f"Selection: {len(inside)} trials"
     listed = page.locator("#front-selected tr[data-index] a").all_inner_texts()
     assert {int(text) for text in listed} <= {trial.number for trial in inside}
+    # It ends a selection and opens nothing, though a network lies beneath.
+    end_x, end_y = point(page, run.front[-1].latency_ms or 0, 100 * (run.front[-1].accuracy or 0))
+    page.mouse.move(from_x, to_y)
+    page.mouse.down()
+    page.mouse.move(end_x, end_y, steps=4)
+    page.mouse.up()
+    assert page.url.endswith("#/front")
     # The same by numbers, for who has no mouse.
     page.click("#front-clear")
     for name, value in {"x0": 15, "x1": 25, "y0": low, "y1": high}.items():
@@ -291,12 +298,15 @@ def test_the_theme_is_switched_and_kept(run: SearchResult, serve: Serve, look: L
 def test_a_page_left_open_does_not_grow(run: SearchResult, serve: Serve, look: Look) -> None:
     """Hundreds of polls and views: as many elements and charts as after the first round."""
     page = look(serve(run.folder))
+    polls = "async () => { for (let i = 0; i < 10; i++) { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); } }"
 
     def round_trip() -> None:
         for name in VIEWS:
             view(page, name)
-            page.evaluate("async () => { for (let i = 0; i < 10; i++) { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); } }")
+            page.evaluate(polls)
 
+    round_trip()
+    view(page, "search").locator(".preference").first.wait_for()
     round_trip()
     count = "document.querySelectorAll('*').length"
     before = page.evaluate(count)

@@ -309,13 +309,13 @@
 
     pressed({ offsetX, offsetY }) {
       if (this.isSmall || !this.map || (this.isTouch && !this.isDragging)) return;
+      this.wasDragged = false;
       this.drag = { from: [offsetX, offsetY], to: [offsetX, offsetY] };
     }
 
     released({ offsetX, offsetY }) {
-      const wasDragged = this.drag && this.isDragged();
       this.finish();
-      if (wasDragged) return;
+      if (this.wasDragged) return;  // the end of a selection is no click, whatever lies beneath it
       const found = this.nearest(offsetX, offsetY);
       const isSame = found && this.pointed && found.row === this.pointed.row && found.run === this.pointed.run;
       if (this.isTouch && !isSame) this.point(found);  // a finger does not hover: the first touch names it, the second opens it
@@ -329,7 +329,8 @@
 
     finish() {
       if (!this.drag) return;
-      if (this.isDragged()) {
+      this.wasDragged = this.isDragged();
+      if (this.wasDragged) {
         const [[ax, ay], [bx, by]] = [this.toData(...this.inside(this.drag.from)), this.toData(...this.inside(this.drag.to))];
         this.select({ x0: Math.min(ax, bx), x1: Math.max(ax, bx), y0: Math.min(ay, by), y1: Math.max(ay, by) });
       }

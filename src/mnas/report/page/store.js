@@ -179,7 +179,7 @@
     try {
       const isCurrent = run === store.current;
       if (api.isReport && run.loaded) {
-        if (isCurrent && store.view === "search") await lookAtSearch(run);
+        if (isCurrent) await lookAtSearch(run);
         return;
       }
       const [trials, machines] = await Promise.all([
@@ -188,7 +188,7 @@
       const isNew = run.take(trials);
       run.machines = machines;
       if (isDescriptionDue(run, isNew)) await askDescription(run);
-      if (isCurrent && store.view === "search") await lookAtSearch(run);
+      if (isCurrent && (api.isReport || store.view === "search")) await lookAtSearch(run);
       run.problem = null;
     } catch (error) {
       if (!(error instanceof api.ApiError) || error.status === 0) throw error;
