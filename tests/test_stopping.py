@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -20,7 +21,7 @@ from mnas.cli._display import print_result
 from mnas.config import parse_settings
 from mnas.datasets import DigitsDataset
 from mnas.errors import SettingsError, StorageError
-from mnas.executors import InProcessExecutor
+from mnas.executors import ThreadExecutor
 from mnas.folder import load_result
 from mnas.objective import AbsoluteReward, Latency, Measurement, WeightedProduct
 from mnas.plan import plan_from
@@ -319,9 +320,18 @@ def test_resume_is_invisible_with_stopping(simulate, essence, tmp_path, recorded
 def test_which_training_of_a_batch_ends_first_changes_nothing(
     simulate, essence, tmp_path, curved_accuracy, monkeypatch
 ):
-    class Backwards(InProcessExecutor):
-        def run(self, function: Callable[..., Any], jobs: Any) -> Any:
-            return super().run(function, dict(reversed(jobs.items())))
+    class Backwards(ThreadExecutor):
+        """The first of two trainings takes longer."""
+
+        def __init__(self, limits: Any) -> None:
+            super().__init__(2)
+
+        def submit(self, function: Callable[..., Any], *arguments: Any, key: int | None = None) -> Any:
+            return super().submit(slowly, function, arguments, 0.0 if (key or 0) % 2 else 0.02, key=key)
+
+    def slowly(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
+        time.sleep(seconds)
+        return function(*arguments)
 
     forwards = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
     monkeypatch.setattr("mnas.plan.InProcessExecutor", Backwards)
