@@ -1,4 +1,4 @@
-"""A client of the page's application, without a network between them."""
+"""A client of the page's application, without a network between them; and a browser, with one (browsing.py)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import browser, look, serve
 from fastapi.testclient import TestClient
 
 from mnas.board import create_app
+
+__all__ = ["browser", "look", "serve"]  # fixtures
 
 
 @pytest.fixture

@@ -147,5 +147,5 @@
       words.reward(columns.reward[row]), words.short(columns.madds[row]), words.short(columns.params[row]), el("code", {}, columns.architecture_id[row] || "")];
   }
 
-  mnas.views = { ...mnas.views, front: { show } };
+  mnas.views = { ...mnas.views, front: { show, get picture() { return picture; } } };
 })(window.mnas = window.mnas || {});

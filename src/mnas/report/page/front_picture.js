@@ -195,7 +195,9 @@
         if (d.target_ms) marks.set(`target ${words.short(d.target_ms)} ms`, [d.target_ms, c.orange, "dashed"]);
         for (const one of d.constraints) if (one.name === "max_latency_ms") marks.set(`at most ${words.short(one.value)} ms`, [one.value, c.red, "solid"]);
       }
-      const data = [...marks].map(([name, [x, color, type]]) => ({ xAxis: x, name, lineStyle: { color, type, width: 1.5 }, label: { formatter: name, color: c.muted, fontSize: 12 } }));
+      const { min, max } = this.bounds("x"), place = (x) => (x - min) / (max - min);
+      const align = (x) => (place(x) > 0.9 ? "right" : place(x) < 0.06 ? "left" : "center");  // in the picture to its end
+      const data = [...marks].map(([name, [x, color, type]]) => ({ xAxis: x, name, lineStyle: { color, type, width: 1.5 }, label: { formatter: name, color: c.muted, fontSize: 12, align: align(x) } }));
       return [{ id: "lines", type: "line", data: [], silent: true, markLine: { silent: true, symbol: "none", animation: false, data, label: { position: "end", show: !this.isSmall || data.length < 2 } } }];
     }
 

@@ -42,7 +42,7 @@
     const rate = status?.trials_per_hour ?? rateOf(run);
     const busy = status ? status.workers.filter((worker) => worker.trial !== null).length : null;
     dom.tiles("machines-tiles", [
-      ["Workers busy", status ? `${busy} of ${status.workers.length}` : words.DASH, status ? (status.asynchronous ? "asynchronous" : "in batches") : ""],
+      ["Workers busy", status?.workers.length ? `${busy} of ${status.workers.length}` : words.DASH, status ? (status.asynchronous ? "asynchronous" : "in batches") : ""],
       ["Trials per hour", words.short(words.known(rate) ? Number(rate.toPrecision(3)) : null), ""],
       ["Time left", words.duration(status?.seconds_left), status && status.total ? `${words.count(status.total - (status.counts?.trials ?? run.length))} trials to go` : ""],
       ["Spent", words.duration(status?.seconds ?? run.description?.seconds), "in all its processes"],
@@ -53,9 +53,9 @@
 
   // Of the last hundred trials, where no driver tells.
   function rateOf(run) {
-    const times = run.columns.finished.slice(-100).filter((at) => at > 0);
-    const span = Math.max(...times) - Math.min(...times);
-    return times.length > 1 && span > 0 ? (3600 * (times.length - 1)) / span : null;
+    const times = run.columns.finished.slice(-100).filter((at) => at > 0).sort((a, b) => a - b);
+    const span = times.at(-1) - times[0];
+    return span > 0 ? (3600 * (times.length - 1)) / span : null;
   }
 
   const trialLink = (run, number) => (run.place.has(number) ? el("a", { href: `#/network/${run.id}/${number}` }, `trial ${number}`) : `trial ${number}`);
@@ -95,13 +95,13 @@
 
   function budget(run, status) {
     const spent = status?.spent || { trials: run.length }, limits = status?.budget || { trials: run.description?.total };
-    const known = Object.keys(LIMITS).filter((key) => words.known(spent[key]) || words.known(limits[key]));
+    const known = Object.keys(LIMITS).filter((key) => spent[key] || words.known(limits[key]));  // what costs nothing and has no limit is left out
     const unit = (key) => (key === "money" ? ` ${status.currency || ""}` : "");
     const told = (key) => `${words.short(round(spent[key]))}${words.known(limits[key]) ? ` of ${words.short(limits[key])}` : ""}${unit(key)}`;
     dom.redraw("machines-budget", [spent, limits], () => el("dl", { class: "meters" }, known.map((key) => meter(LIMITS[key], words.known(limits[key]) ? spent[key] ?? 0 : 0, limits[key] || 1, told(key)))));
   }
 
-  const round = (value) => (words.known(value) ? Number(value.toPrecision(4)) : value);
+  const round = (value) => (words.known(value) ? Number(value.toPrecision(3)) : value);
 
   function failures(run, status) {
     const { state, number, error } = run.columns;

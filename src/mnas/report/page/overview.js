@@ -143,7 +143,7 @@
       ["Reach of the space", d.reach_ms?.[1] ? `${words.interval(d.reach_ms[0], d.reach_ms[1])} ms` : words.DASH],
       ...d.constraints.map((one) => [one.name, words.short(one.value)]),
       ...budget(d),
-      ["Begun", d.created || words.DASH],
+      ["Begun", d.created ? d.created.replace("T", " ") : words.DASH],
     ];
     dom.facts("overview-facts", pairs);
     dom.facts("overview-versions", [["mnas", d.mnas_version || words.DASH], ["commit", d.commit ? d.commit.slice(0, 12) : words.DASH], ...Object.entries(d.versions).filter(([name]) => name !== "mnas")]);

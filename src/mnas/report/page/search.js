@@ -52,21 +52,24 @@
 
   // -- over trials or time ------------------------------------------------------------------------------------
 
-  const began = () => Math.min(...run.columns.started.filter((at) => at > 0), ...view.finished.filter((at) => at > 0));
+  // When the search began, and the unit in which its time is told.
+  function clock() {
+    let from = Infinity, to = -Infinity;
+    for (const at of run.columns.started) if (at > 0) from = Math.min(from, at);
+    for (const at of view.finished) to = Math.max(to, at);
+    const span = to - from;
+    const [seconds, name] = span < 300 ? [1, "s"] : span < 3 * 3600 ? [60, "min"] : [3600, "h"];
+    return { from, seconds, name };
+  }
 
-  // What is on the x axis: trial numbers, or minutes since the first trial began.
+  // What is on the x axis: trial numbers, or the time since the first trial began.
   function xs() {
     if (over === "trials") return view.numbers;
-    const from = began();
-    return view.finished.map((at) => (at > 0 ? (at - from) / unit()[0] : null));
+    const { from, seconds } = clock();
+    return view.finished.map((at) => (at > 0 ? (at - from) / seconds : null));
   }
 
-  function unit() {
-    const span = Math.max(...view.finished) - began();
-    return span < 300 ? [1, "s"] : span < 3 * 3600 ? [60, "min"] : [3600, "h"];
-  }
-
-  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${unit()[1]})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
+  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
 
   const zipped = (a, b) => {
     const pairs = [];
@@ -160,7 +163,7 @@
 
   // -- preferences --------------------------------------------------------------------------------------------
 
-  const WIDTH = 120, HEIGHT = 36, SHADES = 6;
+  const WIDTH = 120, HEIGHT = 36, SHADES = 6, MOST_KINDS = 12;
 
   function preferences() {
     const { preferences: all } = view;
@@ -168,8 +171,18 @@
     dom.text("preferences-note", !all.length ? "Nothing is known yet." : isPolicy
       ? "The probability that the policy gives to each option, from the first update on the left to the newest on the right; the number is of the newest and likeliest."
       : "The share of each option among the latest trials, over the search from left to right; the number is of the newest and most frequent.");
-    dom.redraw("preferences", [run.id, run.searchOf], () => grouped(all).map(([block, ones]) => el("div", { class: "preference-block" }, block ? el("h3", {}, block) : null, el("div", { class: "preference-cells" }, ones.map(preferenceCell)))));
+    dom.redraw("preferences", [run.id, run.searchOf], () => [preferenceLegend(all), ...grouped(all).map(([block, ones]) => el("div", { class: "preference-block" }, block ? el("h3", {}, block) : null, el("div", { class: "preference-cells" }, ones.map(preferenceCell))))]);
   }
+
+  // Which colour is which option, where blocks ask the same questions.
+  function preferenceLegend(all) {
+    const kinds = new Map(all.map((one) => [`${nameOf(one)}: ${one.options}`, one]));
+    if (kinds.size > MOST_KINDS) return null;
+    return el("div", { class: "preference-legend" }, [...kinds.values()].map((one) => el("span", {}, el("b", {}, nameOf(one)), one.options.map((option, index) => [el("i", { class: `shade${index % SHADES}`, "aria-hidden": "true" }), option]))));
+  }
+
+  const nameOf = (one) => one.choice.slice(one.choice.lastIndexOf(".") + 1);
+
 
   // Choices by block: "block2.kernel" belongs to "block2".
   function grouped(all) {
@@ -183,10 +196,9 @@
 
   function preferenceCell(one) {
     const now = one.probabilities.at(-1) || [], likeliest = now.indexOf(Math.max(...now));
-    const name = one.choice.slice(one.choice.lastIndexOf(".") + 1);
     const told = one.options.map((option, index) => `${option} ${words.percent(now[index], 0)} %`).join(", ");
     return el("div", { class: "preference", title: told },
-      el("span", { class: "label" }, name),
+      el("span", { class: "label" }, nameOf(one)),
       areas(one, told),
       el("span", { class: "preferred" }, el("i", { class: `shade${likeliest % SHADES}`, "aria-hidden": "true" }), el("b", {}, one.options[likeliest] ?? words.DASH), el("span", { class: "number muted" }, ` ${words.percent(now[likeliest], 0)} %`)));
   }
@@ -215,7 +227,7 @@
 
   function importance() {
     const known = view.importance.filter((one) => one.accuracy || one.latency);
-    dom.text("importance-note", known.length ? `${view.importance_method} Bars show the share of what varies that a choice accounts for, lines its 95 % interval.` : view.importance_method || "Too few trials to tell.");
+    dom.text("importance-note", known.length ? `${view.importance_method}${explained()}` : "Too few trials to tell.");
     const most = { accuracy: mostOf(known, "accuracy"), latency: mostOf(known, "latency") };
     const order = [...known].sort((a, b) => Math.max(b.accuracy?.share ?? 0, b.latency?.share ?? 0) - Math.max(a.accuracy?.share ?? 0, a.latency?.share ?? 0));
     const drawn = isWhole ? order : order.slice(0, FEW);
@@ -225,6 +237,11 @@
     dom.redraw("importance", [run.id, run.searchOf, isWhole], () => (order.length ? dom.table(
       [{ label: "choice", left: true }, { label: "for accuracy", left: true }, { label: "for latency", left: true }],
       drawn.map((one) => [one.choice, share(one.accuracy, most.accuracy, "accuracy"), share(one.latency, most.latency, "latency")])) : []));
+  }
+
+  function explained() {
+    const told = Object.entries(view.explained).map(([name, share]) => `${words.percent(share, 0)} % of ${name}`);
+    return told.length ? ` Explained: ${told.join(", ")}.` : "";
   }
 
   const mostOf = (all, key) => Math.max(1e-6, ...all.map((one) => one[key]?.high ?? 0));

@@ -182,13 +182,12 @@
         if (isCurrent && store.view === "search") await lookAtSearch(run);
         return;
       }
-      const trials = api.trials(run.id, run.cursor);
-      const machines = isCurrent ? api.machines(run.id) : null;
-      const description = run.description ? null : askDescription(run);
-      const isNew = run.take(await trials);
-      if (machines) run.machines = await machines;
-      if (description) await description;
-      else if (isDescriptionDue(run, isNew)) await askDescription(run);
+      const [trials, machines] = await Promise.all([
+        api.trials(run.id, run.cursor), isCurrent ? api.machines(run.id) : run.machines, run.description ? null : askDescription(run),
+      ]);
+      const isNew = run.take(trials);
+      run.machines = machines;
+      if (isDescriptionDue(run, isNew)) await askDescription(run);
       if (isCurrent && store.view === "search") await lookAtSearch(run);
       run.problem = null;
     } catch (error) {
