@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from mnas.accuracy import ProxyTask
 from mnas.datasets import DigitsDataset, MemoryImages
-from mnas.executors import ProcessExecutor
+from mnas.executors import ProcessExecutor, outcomes
 from mnas.models import Network, _conv, build_model
 from mnas.space import Architecture, mnasnet_space
 from mnas.training import Recipe, train
@@ -164,7 +164,7 @@ class Ways:
         """By the wall clock of the process that hands the work out, so that a worker's idle time counts."""
         jobs = dict.fromkeys(range(workers), (architecture, self.epochs))
         images = workers * self.epochs * (len(DATASET.split("train")) // BATCH) * BATCH
-        return images / timed(lambda: list(self.workers.run(ours, jobs)))
+        return images / timed(lambda: list(outcomes(self.workers, ours, jobs)))
 
 
 def compare(architectures: list[Architecture], rounds: int, epochs: int) -> dict[str, float]:

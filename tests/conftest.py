@@ -122,10 +122,11 @@ def mixed_run(_mixed_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def essence() -> Callable[[Trial], dict[str, Any]]:
-    """A trial without its times: what must be the same in a repeated or resumed search."""
+    """A trial without where and how long it was made: what must be the same in a repeated or resumed search."""
+    circumstances = ("started", "finished", "attempts", "worker", "measure_seconds", "train_seconds")
 
     def of(trial: Trial) -> dict[str, Any]:
-        return {key: value for key, value in trial.to_dict().items() if key not in ("started", "finished")}
+        return {key: value for key, value in trial.to_dict().items() if key not in circumstances}
 
     return of
 

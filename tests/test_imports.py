@@ -20,7 +20,7 @@ FLOORS = [
     {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
     {"stopping", "result", "scores", "activity", "budget"},
-    {"evaluator"},
+    {"evaluator", "failures", "snapshots", "estimate"},
     {"loop", "reach", "profiling"},
     {"registry", "status"},
     {"config"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -20,11 +21,11 @@ from mnas.cli._display import print_result
 from mnas.config import parse_settings
 from mnas.datasets import DigitsDataset
 from mnas.errors import SettingsError, StorageError
-from mnas.executors import InProcessExecutor
+from mnas.executors import ThreadExecutor
 from mnas.folder import load_result
 from mnas.objective import AbsoluteReward, Latency, Measurement, WeightedProduct
 from mnas.plan import plan_from
-from mnas.report import render_html
+from mnas.report import render_markdown
 from mnas.space import Architecture
 from mnas.stopping import Forecast, StoppingRule
 from mnas.trial import Trial, TrialState
@@ -234,8 +235,8 @@ def test_trials_are_stopped_and_the_front_stays(simulate, curved_accuracy, tmp_p
     stopped = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
     whole = simulate(accuracy=curved_accuracy, out=tmp_path / "b", **STOPPING | {"stopping": {"use": False}})
     assert 5 <= stopped.counts.stopped <= 28
-    assert f"<b>{stopped.counts.stopped}</b> stopped early" in render_html(stopped)
-    assert "stopped early" not in render_html(whole)
+    assert f"({stopped.counts.stopped} stopped early" in render_markdown(stopped.folder)
+    assert "stopped early" not in render_markdown(whole.folder)
     assert stopped.counts.epochs == 4 * stopped.counts.distinct
     assert stopped.counts.epochs_saved == 4 * stopped.counts.distinct - sum(len(t.curve) for t in stopped.trials)
     assert (whole.counts.stopped, whole.counts.epochs_saved) == (0, 0)
@@ -319,9 +320,18 @@ def test_resume_is_invisible_with_stopping(simulate, essence, tmp_path, recorded
 def test_which_training_of_a_batch_ends_first_changes_nothing(
     simulate, essence, tmp_path, curved_accuracy, monkeypatch
 ):
-    class Backwards(InProcessExecutor):
-        def run(self, function: Callable[..., Any], jobs: Any) -> Any:
-            return super().run(function, dict(reversed(jobs.items())))
+    class Backwards(ThreadExecutor):
+        """The first of two trainings takes longer."""
+
+        def __init__(self, limits: Any) -> None:
+            super().__init__(2)
+
+        def submit(self, function: Callable[..., Any], *arguments: Any, key: int | None = None) -> Any:
+            return super().submit(slowly, function, arguments, 0.0 if (key or 0) % 2 else 0.02, key=key)
+
+    def slowly(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
+        time.sleep(seconds)
+        return function(*arguments)
 
     forwards = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
     monkeypatch.setattr("mnas.plan.InProcessExecutor", Backwards)

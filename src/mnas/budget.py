@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self
@@ -142,6 +144,13 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self._note()  # what was interrupted took its time too
         self._since = None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile no time is counted: the search waits for a person."""
+        self.__exit__()
+        yield
+        self.__enter__()
 
     def _running(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since

@@ -110,6 +110,16 @@ class BudgetSettings(BaseModel):
         return Budget(**self.model_dump())
 
 
+class LimitSettings(BaseModel):
+    """What one training may take, and how often one is tried whose worker was lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time_s: float | None = Field(default=None, gt=0)
+    memory_gb: float | None = Field(default=None, gt=0)
+    retries: int = Field(default=2, ge=0)
+
+
 class Settings(BaseModel):
     """Everything that makes a search. `mnas init FILE` writes one with comments."""
 
@@ -119,6 +129,7 @@ class Settings(BaseModel):
     seed: int = 0
     trials: int = Field(default=100, ge=1)
     workers: int | None = Field(default=None, ge=0)  # None: one per core; 0: in the search's own process
+    asynchronous: bool | None = None  # None: where the controller allows it and trainings take turns with nothing
     space: Part = Part(name="mnasnet")
     objective: ObjectiveSettings = ObjectiveSettings()
     controller: Part = Part(name="guided")
@@ -126,6 +137,7 @@ class Settings(BaseModel):
     dataset: Part | None = None
     accuracy: Part = Part(name="proxy")
     stopping: StoppingSettings = StoppingSettings()
+    limits: LimitSettings = LimitSettings()
     final: FinalSettings = FinalSettings()
     budget: BudgetSettings = BudgetSettings()
 
@@ -184,8 +196,8 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         *table, key = problem["loc"]
         tables: dict[str, type[BaseModel]] = {
-            "objective": ObjectiveSettings, "stopping": StoppingSettings, "final": FinalSettings,
-            "budget": BudgetSettings,
+            "objective": ObjectiveSettings, "stopping": StoppingSettings, "limits": LimitSettings,
+            "final": FinalSettings, "budget": BudgetSettings,
         }  # fmt: skip
         model = tables.get(table[0] if table else "", Settings)
         return str(did_you_mean(f"key in {table[0]!r}:" if table else "key", str(key), model.model_fields))

@@ -5,29 +5,41 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mnas.accuracy import AccuracyEstimate, AccuracyEstimator
+from mnas.activity import Activity, DeviceActivity
 from mnas.devices import Device
-from mnas.errors import CandidateError, DeviceError, MeasurementError, SettingsError
-from mnas.executors import Executor
+from mnas.errors import CandidateError, DeviceError, SettingsError, StorageError, WorkerLostError
+from mnas.executors import Executor, Finished, InProcessExecutor, ThreadExecutor
 from mnas.objective import Latency, Measurement, Objective
 from mnas.space import Architecture, SearchSpace, count_madds, count_params, peak_activation_bytes, weight_bytes
-from mnas.stopping import StoppingRule
+from mnas.stopping import Evidence, StoppingRule
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
 
 _DEVICE_WAITS = (1.0, 5.0, 20.0)  # seconds before each new try on a device that went away
+_SHOWN = 20  # failures that are told
+_AHEAD = 8  # workers for each trial that is measured and waits; more of them would know less of what was learnt
+_PATIENCE_S = 1.0  # that a search which is stopped waits for what is being measured
 
 
 @dataclass
 class Evaluator:
     """Turns proposals into trials and stores each the moment it is finished.
 
-    An architecture that an earlier trial evaluated is not evaluated again: its trial is `cached`.
+        evaluator.submit(proposals)
+        evaluator.finished(seconds=0.5)     # trials that have finished since; some seconds at most are waited for one
+
+    Two queues: what is to be measured waits for the device, what is measured for the executor. All storing is done
+    here, in the thread that calls. An architecture that an earlier trial evaluated is not evaluated again: its trial
+    is `cached`; of two that are submitted at once, one waits for the other.
     """
 
     space: SearchSpace
@@ -43,42 +55,62 @@ class Evaluator:
         self.trials = {trial.number: trial for trial in self.storage.trials()}
         self._originals = {t.architecture.id: t for t in self.trials.values() if not t.cached}
         self._device = self.device.info().fingerprint
+        self._finished: list[Trial] = []  # and stored, to be handed out
+        self._repeats: dict[str, list[Proposal]] = {}  # by the id of an architecture that is being evaluated
+        self._evidence: dict[int, Evidence] = {}  # of what was told before the proposal, by number
+        self._to_measure: dict[int, Trial] = {}
+        self._measuring: dict[Future[Finished[Latency]], Trial] = {}
+        self._to_train: dict[int, Trial] = {}
+        self._training: dict[Future[Finished[AccuracyEstimate]], Trial] = {}
+        self._meter: Executor | None = None  # runs measurements, from the first on
+        self._retries = 0
+        self._failures: deque[tuple[int, str]] = deque(maxlen=_SHOWN)
 
-    def evaluate(
-        self, proposals: Sequence[Proposal], watch: Callable[[str], None] = lambda phase: None
-    ) -> Iterator[Trial]:
-        """The trials of a batch as they finish; afterwards `self.trials` has them all.
+    def submit(self, proposals: Sequence[Proposal], told: Sequence[Trial] = ()) -> None:
+        """Begin to evaluate proposals; `told` is all that the controller was told before it made them.
 
-        The whole batch is measured before any of it is trained: a measurement has the machine to itself.
+        Which trainings end early follows from that alone: what else is known by then depends on how fast things
+        went, and on when a search was interrupted.
+        """
+        evidence = self.stopping.learn(told, self.objective, self._device) if self.stopping else None
+        for proposal in sorted(proposals, key=lambda proposal: proposal.number):
+            if evidence is not None:
+                self._evidence[proposal.number] = evidence
+            self._begin(proposal)
+
+    def finished(self, seconds: float) -> list[Trial]:
+        """Trials that were stored since the last call; where there is none, up to `seconds` are waited for one.
+
+        Where jobs run in this very thread one of them runs, however long it takes.
 
         Raises:
             DeviceError: the device stayed away after several tries.
+            StopError: there is nothing left to train on.
         """
-        candidates = {p.number: self.space.decode(p.tokens) for p in proposals}
-        tokens = {p.number: p.tokens for p in proposals}
-        waiting = [number for number in sorted(candidates) if number not in self.trials]
-        firsts: dict[str, int] = {}
-        for number in waiting:
-            firsts.setdefault(candidates[number].id, number)
-        fresh = [n for identity, n in sorted(firsts.items(), key=lambda i: i[1]) if identity not in self._originals]
+        self._start()
+        if not self._finished:
+            running: list[Future[Any]] = [*self._measuring, *self._training]
+            wait(running, timeout=seconds, return_when=FIRST_COMPLETED)
+        self._collect()
+        if not self._is_alone:  # workers that came free need not wait until the controller has learnt
+            self._start()
+        finished, self._finished = self._finished, []
+        return finished
 
-        to_train: dict[int, Trial] = {}
-        drafts = (self._draft(number, tokens[number], candidates[number]) for number in fresh)
-        watch(f"measuring {len(fresh)}")
-        for index, trial in enumerate(self._measured(drafts), start=1):
-            watch(f"measured {index} of {len(fresh)}")
-            if trial.state is TrialState.COMPLETE:
-                to_train[trial.number] = trial
-            else:
-                yield self._store(trial)
-        to_train = dict(sorted(to_train.items()))  # several measured side by side are not finished in their order
-        watch(f"training {len(to_train)}")
-        jobs = self._jobs(to_train, first=min(candidates, default=0))
-        for number, outcome in self.executor.run(self.estimator.estimate, jobs):
-            yield self._store(self._trained(to_train[number], outcome))
-        for number in waiting:
-            if number not in self.trials:
-                yield self._store(self._cached(number, tokens[number], candidates[number]))
+    def keep(self, error: BaseException) -> None:
+        """Store what has finished when the search stops for this error; what goes on is lost.
+
+        A measurement that is under way is waited for: all of them where the device went, for the others end soon
+        too; else a second, for who presses Ctrl-C waits.
+        """
+        if self._meter is not None:
+            self._meter.close()
+        wait(self._measuring, timeout=None if isinstance(error, DeviceError) else _PATIENCE_S)
+        with suppress(StorageError):  # most likely that which stops the search
+            for future, draft in _without_error(self._measuring):
+                self.storage.add_latency(draft.architecture.id, future.result().value)
+            for future, trial in _without_error(self._training):
+                self._store(self._trained(trial, future.result()))
 
     def measure(self, architecture: Architecture) -> Latency:
         """The architecture's latency on the device: the stored one, or a new one that is stored at once.
@@ -90,6 +122,146 @@ class Evaluator:
         """
         stored = self._stored(architecture)
         return stored or self._keep(architecture, self._patiently(architecture))
+
+    def window(self) -> int:
+        """How many proposals keep all workers and the device busy, with some measured that wait for a worker."""
+        workers = self.executor.workers
+        return workers + self.device.info().slots + -(-workers // _AHEAD)
+
+    def activity(self, is_asynchronous: bool) -> Activity:
+        """What goes on."""
+        measuring = sum(future.running() for future in self._measuring)
+        training = sum(future.running() for future in self._training)
+        return Activity(
+            is_asynchronous,
+            {
+                "to_measure": len(self._to_measure) + len(self._measuring) - measuring,
+                "measuring": measuring,
+                "to_train": len(self._to_train) + len(self._training) - training,
+                "training": training,
+            },
+            tuple(self.executor.activity()),
+            tuple(
+                DeviceActivity(slot.name, slot.trial, slot.since, slot.jobs, slot.busy_seconds)
+                for slot in (self._meter.activity() if self._meter else ())
+            ),
+            self._retries,
+            tuple(self._failures),
+        )
+
+    # -- from proposal to trial -----------------------------------------------------------------------------------
+
+    def _begin(self, proposal: Proposal) -> None:
+        if proposal.number in self.trials:  # stored by a search that was stopped before it was told
+            self._finished.append(self.trials[proposal.number])
+            return
+        architecture = self.space.decode(proposal.tokens)
+        original = self._originals.get(architecture.id)
+        if original is not None:
+            self._store(_cached(original, proposal))
+        elif architecture.id in self._repeats:
+            self._repeats[architecture.id].append(proposal)
+        else:
+            self._repeats[architecture.id] = []
+            self._go_on(self._draft(proposal, architecture))
+
+    def _go_on(self, trial: Trial) -> None:
+        """With a trial that is COMPLETE as far as it goes to its next step; with any other to its end."""
+        if trial.state is not TrialState.COMPLETE:
+            self._store(trial)
+        elif trial.latency_ms is not None:
+            self._to_train[trial.number] = trial
+        elif (known := self._stored(trial.architecture)) is not None:
+            self._go_on(self._judged(trial, known))
+        else:
+            self._to_measure[trial.number] = trial
+
+    def _start(self) -> None:
+        """Start what can be started; all measurements before any training, where nothing may go on beside one."""
+        if self._to_measure and not (self._training and self._is_alone):
+            self._start_measuring()
+        if self._to_train and not (self._is_alone and (self._to_measure or self._measuring)):
+            self._start_training()
+
+    def _start_measuring(self) -> None:
+        if self._meter is None:
+            self._meter = self._new_meter()
+        while self._to_measure and not (self._measuring and isinstance(self._meter, InProcessExecutor)):
+            draft = self._to_measure.pop(min(self._to_measure))
+            self._measuring[self._meter.submit(self._patiently, draft.architecture, key=draft.number)] = draft
+
+    def _start_training(self) -> None:
+        while self._to_train and not (self._training and isinstance(self.executor, InProcessExecutor)):
+            trial = self._to_train.pop(min(self._to_train))
+            job: tuple[Any, ...] = (trial.architecture, trial.seed)
+            if (evidence := self._evidence.get(trial.number)) is not None:
+                job += (evidence.below(trial.latency_ms or 0.0),)
+            self._training[self.executor.submit(self.estimator.estimate, *job, key=trial.number)] = trial
+
+    def _collect(self) -> None:
+        """Store what has finished, and go on with it."""
+        for measured in [future for future in self._measuring if future.done()]:
+            self._go_on(self._measured(self._measuring.pop(measured), measured))
+        for trained in [future for future in self._training if future.done()]:
+            trial = self._training.pop(trained)
+            try:
+                self._store(self._trained(trial, trained.result()))
+            except WorkerLostError as error:
+                self._try_again(trial, error)
+            except CandidateError as error:
+                self._store(replace(trial, finished=time.time(), state=TrialState.FAILED, error=str(error)))
+
+    def _try_again(self, trial: Trial, error: WorkerLostError) -> None:
+        if trial.attempts <= self.executor.limits.retries:
+            self._retries += 1
+            self._to_train[trial.number] = replace(trial, attempts=trial.attempts + 1)
+        else:
+            why = f"{error}; it was tried {trial.attempts} times" if trial.attempts > 1 else str(error)
+            self._store(replace(trial, finished=time.time(), state=TrialState.FAILED, error=why))
+
+    def _store(self, trial: Trial) -> Trial:
+        self.storage.add_trial(trial)
+        self.trials[trial.number] = trial
+        self._finished.append(trial)
+        self._evidence.pop(trial.number, None)
+        if trial.state is TrialState.FAILED:
+            self._failures.append((trial.number, trial.error or ""))
+        if not trial.cached:
+            self._originals[trial.architecture.id] = trial
+            for repeat in self._repeats.pop(trial.architecture.id, ()):
+                self._store(_cached(trial, repeat))
+        return trial
+
+    # -- measuring ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _is_alone(self) -> bool:
+        """Whether nothing may go on beside a measurement: the device is what trains, or jobs run in this thread."""
+        here = self.device.info().exclusive and self.executor.is_here
+        return here or isinstance(self.executor, InProcessExecutor)
+
+    def _new_meter(self) -> Executor:
+        """Threads that measure; where one measurement at a time has the machine, this one, which Ctrl-C reaches."""
+        info = self.device.info()
+        if self._is_alone and info.slots == 1:
+            return InProcessExecutor()
+        return ThreadExecutor(info.slots, lambda slot: info.name if info.slots == 1 else f"{info.name} {slot}")
+
+    def _patiently(self, architecture: Architecture) -> Latency:
+        for seconds in _DEVICE_WAITS:
+            try:
+                return self.device.measure(architecture)
+            except DeviceError:
+                time.sleep(seconds)
+        return self.device.measure(architecture)
+
+    def _measured(self, draft: Trial, future: Future[Finished[Latency]]) -> Trial:
+        try:
+            found = future.result()
+        except CandidateError as failure:
+            return self._judged(draft, failure)
+        latency = self._keep(draft.architecture, found.value)
+        return self._judged(replace(draft, measure_seconds=found.seconds), latency)
 
     def _stored(self, architecture: Architecture) -> Latency | None:
         found = self.storage.latency(architecture.id, self._device)
@@ -112,115 +284,75 @@ class Evaluator:
                 "under [device]"
             )
 
-    def _patiently(self, architecture: Architecture) -> Latency:
-        for wait in _DEVICE_WAITS:
-            try:
-                return self.device.measure(architecture)
-            except DeviceError:
-                time.sleep(wait)
-        return self.device.measure(architecture)
+    # -- what a trial is ------------------------------------------------------------------------------------------
 
-    def _draft(self, number: int, tokens: tuple[int, ...], architecture: Architecture) -> Trial:
+    def _draft(self, proposal: Proposal, architecture: Architecture) -> Trial:
         """A trial with its counts: INFEASIBLE where one of them is above its cap, else not measured yet."""
         trial = Trial(
-            number=number,
-            tokens=tokens,
+            number=proposal.number,
+            tokens=proposal.tokens,
             architecture=architecture,
             state=TrialState.COMPLETE,
             reward=0.0,
             measurement=counted(architecture),
-            seed=training_seed(self.seed, number),
+            seed=training_seed(self.seed, proposal.number),
             started=time.time(),
         )
         return self._judged(trial)
 
-    def _judged(self, trial: Trial, latency: Latency | MeasurementError | None = None) -> Trial:
+    def _judged(self, trial: Trial, latency: Latency | CandidateError | None = None) -> Trial:
         """The trial with what measuring gave, COMPLETE as far as it goes; FAILED or INFEASIBLE if it ends here."""
         trial = replace(trial, finished=time.time())
         if isinstance(latency, Latency):
             trial = replace(trial, measurement=replace(trial.measurement, latency=latency))
         trial = replace(trial, reward=self.objective.failure_reward(trial.measurement))
-        if isinstance(latency, MeasurementError):
+        if isinstance(latency, CandidateError):
             return replace(trial, state=TrialState.FAILED, error=str(latency))
         violations = self.objective.caps.violations(trial.measurement)
         return replace(trial, state=TrialState.INFEASIBLE, error="; ".join(violations)) if violations else trial
 
-    def _measured(self, drafts: Iterable[Trial]) -> Iterator[Trial]:
-        """The drafts as they are measured, those that a count rules out among them: they are not worth it."""
-        slots = self.device.info().slots
-        if slots > 1:
-            yield from self._measured_side_by_side(drafts, slots)
-            return
-        for draft in drafts:
-            if draft.state is not TrialState.COMPLETE:
-                yield draft
-                continue
-            try:
-                latency: Latency | MeasurementError = self.measure(draft.architecture)
-            except MeasurementError as failure:
-                latency = failure
-            yield self._judged(draft, latency)
-
-    def _measured_side_by_side(self, drafts: Iterable[Trial], slots: int) -> Iterator[Trial]:
-        """The same with so many threads. They measure; all storing is done here, each latency when it is made."""
-        waiting: dict[Future[Latency], Trial] = {}
-        with ThreadPoolExecutor(slots) as threads:
-            try:
-                for draft in drafts:
-                    if draft.state is not TrialState.COMPLETE:
-                        yield draft
-                    elif (known := self._stored(draft.architecture)) is not None:
-                        yield self._judged(draft, known)
-                    else:
-                        waiting[threads.submit(self._patiently, draft.architecture)] = draft
-                for future in as_completed(list(waiting)):
-                    yield self._collected(waiting.pop(future), future)
-            finally:
-                # A device that is gone, or Ctrl-C: what is being measured is waited for and kept.
-                threads.shutdown(cancel_futures=True)
-                for future, draft in waiting.items():
-                    if not future.cancelled() and future.exception() is None:
-                        self._keep(draft.architecture, future.result())
-
-    def _collected(self, draft: Trial, future: Future[Latency]) -> Trial:
-        try:
-            return self._judged(draft, self._keep(draft.architecture, future.result()))
-        except MeasurementError as failure:
-            return self._judged(draft, failure)
-
-    def _jobs(self, to_train: Mapping[int, Trial], first: int) -> dict[int, tuple[Any, ...]]:
-        """Arguments of the trainings of a batch that begins with trial `first`."""
-        jobs: dict[int, tuple[Any, ...]] = {n: (trial.architecture, trial.seed) for n, trial in to_train.items()}
-        if self.stopping is None:
-            return jobs
-        # Not from this batch: what of it is known depends on when a search was interrupted.
-        told = [self.trials[number] for number in sorted(self.trials) if number < first]
-        evidence = self.stopping.learn(told, self.objective, self._device)
-        return {n: (*job, evidence.below(to_train[n].latency_ms or 0.0)) for n, job in jobs.items()}
-
-    def _trained(self, trial: Trial, outcome: AccuracyEstimate | CandidateError) -> Trial:
-        trial = replace(trial, finished=time.time())
-        if isinstance(outcome, CandidateError):
-            return replace(trial, state=TrialState.FAILED, error=str(outcome))
-        task, state = self.estimator.task, TrialState.COMPLETE
-        if outcome.stopped and self.stopping:
-            task += f", stopped after {len(outcome.curve)} of {self.stopping.epochs} epochs"
+    def _trained(self, trial: Trial, found: Finished[AccuracyEstimate]) -> Trial:
+        estimate, task, state = found.value, self.estimator.task, TrialState.COMPLETE
+        if estimate.stopped and self.stopping:
+            task += f", stopped after {len(estimate.curve)} of {self.stopping.epochs} epochs"
             state = TrialState.STOPPED
-        measurement = replace(trial.measurement, accuracy=outcome.accuracy, task=task)
-        reward = self.objective.reward(measurement)
-        return replace(trial, state=state, measurement=measurement, reward=reward, curve=outcome.curve)
+        measurement = replace(trial.measurement, accuracy=estimate.accuracy, task=task)
+        return replace(
+            trial,
+            finished=time.time(),
+            state=state,
+            measurement=measurement,
+            reward=self.objective.reward(measurement),
+            curve=estimate.curve,
+            worker=found.worker,
+            train_seconds=found.seconds,
+        )
 
-    def _cached(self, number: int, tokens: tuple[int, ...], architecture: Architecture) -> Trial:
-        now = time.time()
-        original = self._originals[architecture.id]
-        return replace(original, number=number, tokens=tokens, cached=True, curve=(), started=now, finished=now)
 
-    def _store(self, trial: Trial) -> Trial:
-        self.storage.add_trial(trial)
-        self.trials[trial.number] = trial
-        if not trial.cached:
-            self._originals[trial.architecture.id] = trial
-        return trial
+def _cached(original: Trial, proposal: Proposal) -> Trial:
+    now = time.time()
+    return replace(
+        original,
+        number=proposal.number,
+        tokens=proposal.tokens,
+        cached=True,
+        curve=(),
+        started=now,
+        finished=now,
+        attempts=1,
+        worker="",
+        measure_seconds=0.0,
+        train_seconds=0.0,
+    )
+
+
+def _without_error(futures: dict[Future[Any], Trial]) -> Iterable[tuple[Future[Any], Trial]]:
+    """Those that are done, and well."""
+    return [
+        (future, trial)
+        for future, trial in futures.items()
+        if future.done() and not future.cancelled() and future.exception() is None
+    ]
 
 
 def counted(architecture: Architecture) -> Measurement:

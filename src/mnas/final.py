@@ -17,7 +17,7 @@ from mnas.config import FinalSettings
 from mnas.datasets import Dataset
 from mnas.errors import CandidateError
 from mnas.evaluator import Evaluator
-from mnas.executors import Executor
+from mnas.executors import Executor, outcomes
 from mnas.models import reference_architecture
 from mnas.objective import Latency
 from mnas.result import Final, SearchResult
@@ -99,10 +99,10 @@ def compare(
         or (seed == 0 and not task.path(entry.architecture).exists())
     }
     numbered = dict(enumerate(jobs.values()))
-    for finished, (number, outcome) in enumerate(executor.run(task.train, numbered), start=1):
+    for finished, (number, outcome) in enumerate(outcomes(executor, task.train, numbered), start=1):
         watch(f"final: training {finished} of {len(numbered)}")
         architecture, seed = numbered[number]
-        row = {"error": str(outcome)} if isinstance(outcome, CandidateError) else {"accuracy": outcome}
+        row = {"error": str(outcome)} if isinstance(outcome, CandidateError) else {"accuracy": outcome.value}
         storage.add_final(_key(architecture, seed, task), row)
     storage.set_meta("final_task", task.task)
 

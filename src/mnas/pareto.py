@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from mnas.trial import Trial, TrialState
 
@@ -32,19 +32,32 @@ def _staircase(points: Iterable[tuple[float, float, _T]]) -> list[_T]:
     """What stands behind (latency, accuracy) in the points on the front, by rising latency."""
     # Kept up point by point and in one pass: most points fall below it at once, so nothing is sorted, and
     # reading thousands of trials from memory is what takes the time.
-    latencies: list[float] = []
-    accuracies: list[float] = []
-    front: list[_T] = []
+    front: Staircase[_T] = Staircase()
     for latency, accuracy, item in points:
+        front.add(latency, accuracy, item)
+    return front.items
+
+
+class Staircase(Generic[_T]):
+    """A front that grows point by point: `items` are what stands behind its points, by rising latency."""
+
+    def __init__(self) -> None:
+        self.items: list[_T] = []
+        self._latencies: list[float] = []
+        self._accuracies: list[float] = []
+
+    def add(self, latency: float, accuracy: float, item: _T) -> bool:
+        """Take a point in, unless another is as good; what it dominates goes. Whether it was taken in."""
+        latencies, accuracies = self._latencies, self._accuracies
         place = bisect_right(latencies, latency)
         if place and accuracies[place - 1] >= accuracy:
-            continue
+            return False
         start = place - 1 if place and latencies[place - 1] == latency else place
         end = bisect_right(accuracies, accuracy, lo=start)
         latencies[start:end] = [latency]
         accuracies[start:end] = [accuracy]
-        front[start:end] = [item]
-    return front
+        self.items[start:end] = [item]
+        return True
 
 
 def hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:

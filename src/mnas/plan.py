@@ -10,13 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from mnas import registry
-from mnas.accuracy import AccuracyEstimator, DetectionProxy, ProxyTask, SurrogateAccuracy, is_stoppable
+from mnas.accuracy import (
+    AccuracyEstimator,
+    DetectionProxy,
+    ProxyTask,
+    SimulatedAccuracy,
+    SurrogateAccuracy,
+    is_stoppable,
+)
 from mnas.budget import Budget
 from mnas.config import FinalSettings, Part, Settings
-from mnas.controllers import Controller
+from mnas.controllers import Controller, is_asynchronous
 from mnas.devices import Device
 from mnas.errors import DeviceError, SettingsError, did_you_mean
-from mnas.executors import Executor, InProcessExecutor
+from mnas.estimate import Pace
+from mnas.executors import Executor, InProcessExecutor, Limits
 from mnas.models import reference_architecture
 from mnas.objective import AbsoluteReward, Caps, Objective, WeightedProduct
 from mnas.space import BlockSpace, SearchSpace, nearest_member
@@ -40,8 +48,11 @@ class Plan:
     seed: int
     trials: int
     workers: int
+    limits: Limits
+    asynchronous: bool | None  # None: `is_asynchronous` says
     space: SearchSpace
     controller: Callable[[Objective, Sequence[Trial]], Controller]
+    keeps_snapshots: bool  # of its state: not of an object that was given, which only a replay tells from another
     warm_start: Path | None  # a run whose trials the controller is given before the first ask
     device: Device
     front_device: Callable[[], Device] | None  # that the front is measured on in the end, where `device` predicts
@@ -59,10 +70,36 @@ class Plan:
     def executor(self) -> Executor:
         """Where this plan's evaluations run."""
         if self.workers == 0:
-            return InProcessExecutor()
+            return InProcessExecutor(self.limits)
         from mnas.executors import ProcessExecutor
 
-        return ProcessExecutor(self.workers)
+        return ProcessExecutor(self.workers, self.limits)
+
+    def is_asynchronous(self, controller: Controller, executor: Executor) -> bool:
+        """Whether finished trials are told one by one: by the settings; else where that wins time and may be.
+
+        Formulas take no time, one worker waits for nobody, and a device that is the machine that trains has it to
+        itself while it measures.
+        """
+        if self.asynchronous is not None:
+            return self.asynchronous
+        is_formula = isinstance(self.estimator, SurrogateAccuracy | SimulatedAccuracy)
+        takes_turns = self.device.info().exclusive and executor.is_here
+        return is_asynchronous(controller) and executor.workers > 1 and not is_formula and not takes_turns
+
+    def pace(self, executor: Executor) -> Pace:
+        """How it uses the machines, by which an estimate of its time is made."""
+        info = self.device.info()
+        takes_turns = (info.exclusive and executor.is_here) or isinstance(executor, InProcessExecutor)
+        return Pace(executor.workers, info.slots, takes_turns, self._final_trainings())
+
+    def _final_trainings(self) -> float:
+        """The comparison at the end, in trainings of the search."""
+        if self.final_recipe is None or not isinstance(self.estimator, ProxyTask):
+            return 0.0
+        references = len(self.final.references) if isinstance(self.space, BlockSpace) else 0
+        networks = self.final.top + references
+        return networks * self.final.seeds * self.final_recipe.epochs / self.estimator.recipe.epochs
 
 
 def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Plan:
@@ -99,8 +136,11 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         seed=settings.seed,
         trials=settings.trials,
         workers=_workers(settings.workers),
+        limits=Limits(**settings.limits.model_dump()),
+        asynchronous=settings.asynchronous,
         space=space,
         controller=controller,
+        keeps_snapshots="controller" not in given,
         warm_start=_warm_start(settings),
         device=device,
         front_device=_front_device(device),

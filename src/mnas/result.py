@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from mnas.objective import Latency
-from mnas.pareto import pareto_front
+from mnas.pareto import Staircase, pareto_front
 from mnas.space import Architecture
 from mnas.trial import Trial, TrialState
 
@@ -32,25 +33,57 @@ class Counts:
     epochs_saved: int
 
     @classmethod
-    def of(cls, trials: list[Trial]) -> Counts:
+    def of(cls, trials: Iterable[Trial]) -> Counts:
         """The counts of these trials."""
-        fresh = [trial for trial in trials if not trial.cached]
-        return cls.tally([trial.state for trial in fresh], [len(trial.curve) for trial in fresh], len(trials))
+        return Tally(trials).counts
 
-    @classmethod
-    def tally(cls, states: Sequence[str], lengths: Sequence[int], trials: int) -> Counts:
-        """The counts of so many trials, from the states and the lengths of curves of those that are not cached."""
+
+class Tally:
+    """What a search counts of its trials, kept up trial by trial: one more costs the same after thousands."""
+
+    def __init__(self, trials: Iterable[Trial] = ()) -> None:
+        self.best_reward: float | None = None  # of the COMPLETE ones
+        self.front: Staircase[Trial] = Staircase()
+        self._states: Counter[TrialState] = Counter()  # of those that are not cached
+        self._cached = 0
+        self._curves, self._epochs, self._longest = 0, 0, 0
+        for trial in trials:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Count a trial."""
+        self.count(trial.state, trial.cached, len(trial.curve))
+        if trial.state is not TrialState.COMPLETE:
+            return
+        self.best_reward = trial.reward if self.best_reward is None else max(self.best_reward, trial.reward)
+        if not trial.cached and trial.latency_ms is not None and trial.accuracy is not None:
+            self.front.add(trial.latency_ms, trial.accuracy, trial)
+
+    def count(self, state: TrialState, cached: bool, epochs: int) -> None:
+        """Count how a trial ended, after so many epochs, and nothing else of it."""
+        if cached:
+            self._cached += 1
+            return
+        self._states[state] += 1
+        self._curves += bool(epochs)
+        self._epochs += epochs
+        self._longest = max(self._longest, epochs)
+
+    @property
+    def counts(self) -> Counts:
+        """How many trials ended how, so far."""
+        states = self._states
         # Something is stopped only after whole trainings, so the longest curve is one.
-        epochs = max(lengths, default=0) * (len(lengths) - lengths.count(0))
-        return cls(
-            trials=trials,
-            distinct=states.count(TrialState.COMPLETE) + states.count(TrialState.STOPPED),
-            stopped=states.count(TrialState.STOPPED),
-            cached=trials - len(states),
-            infeasible=states.count(TrialState.INFEASIBLE),
-            failed=states.count(TrialState.FAILED),
+        epochs = self._longest * self._curves
+        return Counts(
+            trials=self._cached + states.total(),
+            distinct=states[TrialState.COMPLETE] + states[TrialState.STOPPED],
+            stopped=states[TrialState.STOPPED],
+            cached=self._cached,
+            infeasible=states[TrialState.INFEASIBLE],
+            failed=states[TrialState.FAILED],
             epochs=epochs,
-            epochs_saved=epochs - sum(lengths),
+            epochs_saved=epochs - self._epochs,
         )
 
 
@@ -172,7 +205,7 @@ class SearchResult:
     @cached_property
     def counts(self) -> Counts:
         """How many trials ended how."""
-        return Counts.of(list(self.trials))
+        return Counts.of(self.trials)
 
     def _stands(self, trial: Trial) -> bool:
         """Whether its latency is of this device, and the measured front did not drop it."""

@@ -20,11 +20,12 @@ from mnas.comparison import compare_with_references
 from mnas.config import Settings, parse_settings
 from mnas.devices import TriesOut, check_operations
 from mnas.errors import SettingsError, StorageError
+from mnas.estimate import Decide, DeclinedError, estimate, first_trials
 from mnas.evaluator import Evaluator
 from mnas.executors import Executor
 from mnas.final import FinalTask, compare
 from mnas.folder import load_result, stored_settings, versions, write_run_toml
-from mnas.loop import SearchLoop, Watch, progress
+from mnas.loop import Progress, SearchLoop, Watch, progress
 from mnas.measured_front import measure_front
 from mnas.objective import Objective
 from mnas.pareto import pareto_front
@@ -32,6 +33,7 @@ from mnas.plan import Plan, describe_objective, plan_from
 from mnas.reach import Reach, check_target, survey
 from mnas.report import write_report
 from mnas.result import SearchResult
+from mnas.snapshots import Snapshots
 from mnas.status import StatusFile
 from mnas.storage import RunStorage
 from mnas.trial import Trial
@@ -48,6 +50,8 @@ def search(
     trials: int = 100,
     seed: int = 0,
     workers: int | None = None,
+    asynchronous: bool | None = None,
+    limits: Mapping[str, Any] | None = None,
     stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
     budget: Mapping[str, Any] | None = None,
@@ -77,6 +81,9 @@ def search(
         trials: how many proposals.
         seed: of everything random.
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
+        asynchronous: whether finished trials are told one by one, so that no worker waits for the slowest of a
+            batch; None: where the controller allows it and it wins time.
+        limits: settings as under [limits]; {"time_s": 600} ends trainings that hang.
         stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
         budget: settings as under [budget], such as {"hours": 8}; what is spent ends the search like `trials`.
@@ -100,6 +107,8 @@ def search(
         named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
     data = {"name": name, "seed": seed, "trials": trials, **named}
     data |= {"workers": workers} if workers is not None else {}
+    data |= {"asynchronous": asynchronous} if asynchronous is not None else {}
+    data |= {"limits": dict(limits)} if limits is not None else {}
     data |= {"stopping": dict(stopping)} if stopping is not None else {}
     data |= {"final": dict(final)} if final is not None else {}
     data |= {"budget": dict(budget)} if budget is not None else {}
@@ -107,9 +116,15 @@ def search(
     return run_plan(plan, Path(out) if out else default_folder(name), watch or (lambda progress: None))
 
 
-def start(settings: Settings, folder: Path, watch: Watch) -> SearchResult:
-    """Run these settings in a folder; a run that lies there already goes on."""
-    return run_plan(plan_from(settings), folder, watch)
+def start(settings: Settings, folder: Path, watch: Watch, decide: Decide | None = None) -> SearchResult:
+    """Run these settings in a folder; a run that lies there already goes on.
+
+    With `decide`, it is asked whether to go on once the first trials tell what the search will take and cost.
+
+    Raises:
+        DeclinedError: it said no; the run can be resumed.
+    """
+    return run_plan(plan_from(settings), folder, watch, decide=decide)
 
 
 def resume(
@@ -132,7 +147,9 @@ def resume(
     return run_plan(plan_from(settings), folder, watch, remeasure)
 
 
-def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) -> SearchResult:
+def run_plan(
+    plan: Plan, folder: Path, watch: Watch, remeasure: bool = False, decide: Decide | None = None
+) -> SearchResult:
     """Search, compare, report."""
     if plan.target_ms is not None:
         plan.objective(plan.target_ms)  # refused settings are refused before anything is written
@@ -142,7 +159,8 @@ def run_plan(plan: Plan, folder: Path, watch: Watch, remeasure: bool = False) ->
         device_changed = _settle_device(storage, plan, remeasure)
         executor = plan.executor()
         try:
-            return _Run(plan, folder, storage, executor, status.beside(watch), notes, status).run(device_changed)
+            run = _Run(plan, folder, storage, executor, status.beside(watch), notes, status, decide)
+            return run.run(device_changed)
         finally:
             executor.close()
 
@@ -158,6 +176,7 @@ class _Run:
     watch: Watch
     notes: tuple[str, ...]
     status: StatusFile
+    decide: Decide | None
 
     def run(self, device_changed: bool) -> SearchResult:
         evaluator = self._evaluator(self.plan.objective(self.plan.target_ms or 1.0))
@@ -184,9 +203,33 @@ class _Run:
         if device_changed:
             self._remeasure_front(evaluator)
         controller = self.plan.controller(evaluator.objective, warm_start)
-        total = self.plan.trials
-        SearchLoop(controller, evaluator, self.storage, total, self.watch, lambda: not ledger.exhausted()).run()
+        total, asynchronous = self.plan.trials, self.plan.is_asynchronous(controller, self.executor)
+        snapshots = Snapshots(self.storage) if self.plan.keeps_snapshots else None
+        SearchLoop(
+            controller, evaluator, self.storage, total, self._asking(evaluator, ledger), asynchronous,
+            may_ask=lambda: not ledger.exhausted(), snapshots=snapshots,
+        ).run()  # fmt: skip
         self._note_end(total - len(evaluator.trials), ledger.exhausted())
+
+    def _asking(self, evaluator: Evaluator, ledger: Ledger) -> Watch:
+        """The watch; it also asks whether to go on, once the first trials are finished."""
+        if (decide := self.decide) is None:
+            return self.watch
+        plan, pace = self.plan, self.plan.pace(self.executor)
+        asked: list[bool] = []
+
+        def watch(progress: Progress) -> None:
+            self.watch(progress)
+            first = [] if asked else first_trials(evaluator.trials, plan.trials, pace)
+            if not first:
+                return
+            asked.append(True)
+            with ledger.paused():
+                is_agreed = decide(estimate(first, plan.trials, pace, plan.budget, ledger.spent()))
+            if not is_agreed:
+                raise DeclinedError
+
+        return watch
 
     def _note_end(self, left: int, exhausted: str) -> None:
         """Say whether the search ended before its last trial, and why."""

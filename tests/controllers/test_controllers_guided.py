@@ -395,3 +395,16 @@ def tiny_space() -> BlockSpace:
     """Sixteen networks: four ops and four kernels."""
     row = BlockChoices(16, 1, 1, ("conv", "sepconv", "mbconv3", "mbconv6"), (3, 5, 7, 9), (0,), ("none",), (1,), (0,))
     return BlockSpace("tiny", (row,), stem=Stem(filters=8), head=Head(16, 4), resolution=32)
+
+
+def test_what_is_open_is_believed_and_not_proposed_beside():
+    """Asked one by one with nothing told between, it proposes as in one batch: not twice, nor the same corner."""
+    batch, single = (Guided(SPACE, seed=0, objective=SOFT) for _ in range(2))
+    for controller in (batch, single):
+        told = [simulated_trial(SPACE, number, tokens) for number, tokens in enumerate(controller.ask(20))]
+        controller.tell(told)
+    together = batch.ask(4)
+    one_by_one = [single.ask(1)[0] for _ in range(4)]
+    assert len(set(one_by_one)) == 4
+    assert one_by_one[0] == together[0]
+    assert single.ask(1)[0] not in one_by_one

@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from mnas.errors import SettingsError, TrainingError
-from mnas.executors import InProcessExecutor, ProcessExecutor
+from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
+from mnas.executors import InProcessExecutor, Limits, ProcessExecutor, ThreadExecutor, outcomes
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are kept on Linux alone")
 
 
 def double(value: int) -> int:
@@ -35,64 +39,207 @@ def bug() -> None:
     raise ZeroDivisionError
 
 
-@pytest.fixture(params=["in process", "processes"])
+class PeculiarError(Exception):
+    """An exception that pickle cannot make again."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("peculiar")
+
+
+def peculiar() -> None:
+    raise PeculiarError(1, 2)
+
+
+def dies_at_first(folder: str) -> str:
+    note = Path(folder) / "tried"
+    if not note.exists():
+        note.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "worked"
+
+
+def hang(how: str) -> None:
+    if how == "sleeps":
+        time.sleep(1000)
+    np.linalg.svd(np.ones((6000, 6000)))  # minutes, in C, where no signal handler of Python runs
+
+
+def eat(how: str, gigabytes: float) -> int:
+    if how == "torch":
+        import torch
+
+        return int(torch.ones(int(gigabytes * 1e9 / 4)).numel())
+    return np.ones(int(gigabytes * 1e9 / 8)).size
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def wait_here(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(60)
+
+
+@pytest.fixture(params=["in process", "threads", "processes"])
 def executor(request):
-    made = InProcessExecutor() if request.param == "in process" else ProcessExecutor(2)
+    made = {"in process": InProcessExecutor, "threads": lambda: ThreadExecutor(2),
+            "processes": lambda: ProcessExecutor(2)}[request.param]()  # fmt: skip
     yield made
     made.close()
 
 
-def test_each_job_comes_back_under_its_key(executor):
-    jobs = {number: (number,) for number in range(7)}
-    assert dict(executor.run(double, jobs)) == {number: 2 * number for number in range(7)}
-    assert dict(executor.run(double, {})) == {}
+@pytest.fixture
+def processes():
+    """Makes executors that are closed in the end."""
+    made: list[ProcessExecutor] = []
+
+    def make(workers: int, limits: Limits | None = None) -> ProcessExecutor:
+        made.append(ProcessExecutor(workers, limits))
+        return made[-1]
+
+    yield make
+    for executor in made:
+        executor.close()
 
 
-def test_a_candidate_that_fails_is_an_outcome(executor):
-    outcomes = dict(executor.run(misbehave, {1: ("diverges",), 2: ("works",)}))
-    assert str(outcomes[1]) == "loss became NaN"
-    assert outcomes[2] == "works"
+def test_each_job_gives_its_value_its_worker_and_its_own_seconds(executor):
+    futures = [executor.submit(double, number, key=number) for number in range(7)]
+    assert [future.result(60).value for future in futures] == [2 * number for number in range(7)]
+    assert all(future.result().worker.rpartition(":")[2].isdigit() for future in futures)
+    assert all(0 <= future.result().seconds < 30 for future in futures)
+    assert sum(worker.jobs for worker in executor.activity()) == 7
 
 
-def test_anything_else_is_raised(executor):
+def test_a_candidate_that_fails_and_a_bug_are_raised_by_their_own_future(executor):
+    good, failed, broken = (
+        executor.submit(*call) for call in ((double, 4), (misbehave, "diverges"), (bug,))
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="loss became NaN"):
+        failed.result(60)
     with pytest.raises(ZeroDivisionError):
-        dict(executor.run(bug, {1: ()}))
+        broken.result(60)
+    assert good.result(60).value == 8
+    eaten = executor.submit(misbehave, "eats memory")
+    with pytest.raises(TrainingError, match="ran out of memory: 0 bytes left"):
+        eaten.result(60)
+    assert executor.submit(double, 5).result(60).value == 10
 
 
-def test_a_worker_that_dies_costs_its_own_job_alone():
-    executor = ProcessExecutor(2)
-    hows = ["works", "dies", "works too", "exits", "eats memory", "works again"]
-    outcomes = dict(executor.run(misbehave, {number: (how,) for number, how in enumerate(hows)}))
-    executor.close()
-    assert {number: o for number, o in outcomes.items() if isinstance(o, str)} == {
-        0: "works",
-        2: "works too",
-        5: "works again",
-    }
-    assert "SIGKILL" in str(outcomes[1])
-    assert "exit code 3" in str(outcomes[3])
-    assert "out of memory" in str(outcomes[4])
+def test_a_worker_that_dies_costs_its_own_job_alone(processes):
+    executor = processes(2)
+    hows = ["works", "dies", "works too", "exits", "works again"]
+    futures = [executor.submit(misbehave, how) for how in hows]
+    wait(futures, timeout=60)
+    assert [futures[place].result().value for place in (0, 2, 4)] == ["works", "works too", "works again"]
+    with pytest.raises(WorkerLostError, match="SIGKILL - often the system, out of memory"):
+        futures[1].result()
+    with pytest.raises(WorkerLostError, match="exit code 3"):
+        futures[3].result()
 
 
-def test_no_workers_are_refused():
+def test_what_cannot_be_sent_is_told_in_words(processes):
+    executor = processes(1)
+    with pytest.raises(RuntimeError, match="PeculiarError"):
+        executor.submit(peculiar).result(60)
+    with pytest.raises((AttributeError, TypeError), match=r"pickle|local"):
+        executor.submit(lambda: None).result(60)
+    assert executor.submit(double, 1).result(60).value == 2
+
+
+def test_all_outcomes_come_and_a_lost_job_is_tried_again(processes, tmp_path):
+    executor = processes(2)
+    jobs = {1: (str(tmp_path),), 2: (str(tmp_path / "nowhere"),)}
+    (tmp_path / "nowhere").mkdir()
+    found = dict(outcomes(executor, dies_at_first, jobs))
+    assert {key: outcome.value for key, outcome in found.items()} == {1: "worked", 2: "worked"}
+    found = dict(outcomes(processes(1, Limits(retries=1)), misbehave, {1: ("dies",), 2: ("diverges",)}))
+    assert isinstance(found[1], WorkerLostError)
+    assert str(found[2]) == "loss became NaN"
+    assert dict(outcomes(executor, double, {})) == {}
+
+
+@pytest.mark.parametrize("how", ["sleeps", pytest.param("computes", marks=pytest.mark.slow)])
+def test_a_job_beyond_its_time_is_ended(processes, how):
+    executor = processes(1, Limits(time_s=1.5))
+    hung = executor.submit(hang, how)
+    with pytest.raises(TrainingError, match=r"more than limits.time_s = 1.5 seconds") as ended:
+        hung.result(60)
+    assert not isinstance(ended.value, WorkerLostError), "it would be tried again"
+    assert executor.submit(double, 3).result(60).value == 6
+
+
+@LINUX
+@pytest.mark.parametrize("how", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
+def test_a_job_beyond_its_memory_ends_with_its_reason(processes, how):
+    executor = processes(1, Limits(memory_gb=3))
+    assert executor.submit(eat, how, 0.1).result(60).value > 0
+    before = executor.submit(process_id).result(60).value
+    with pytest.raises(TrainingError, match=r"ran out of memory within limits.memory_gb = 3") as ended:
+        executor.submit(eat, how, 8.0).result(60)
+    assert not isinstance(ended.value, WorkerLostError)
+    assert executor.submit(process_id).result(60).value != before, "another worker goes on"
+
+
+@LINUX
+def test_a_limit_of_memory_in_process_is_lifted_after_the_job():
+    executor = InProcessExecutor(Limits(memory_gb=3))
+    with pytest.raises(TrainingError, match=r"limits.memory_gb = 3"):
+        executor.submit(eat, "numpy", 8.0).result()
+    assert np.ones(10).sum() == 10
+
+
+def test_what_workers_do_is_told(processes, tmp_path):
+    executor = processes(1)
+    executor.submit(double, 1).result(60)
+    running = executor.submit(wait_here, str(tmp_path), key=17)
+    executor.submit(double, 2, key=18)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    (worker,) = executor.activity()
+    assert (worker.trial, worker.jobs) == (17, 1)
+    assert worker.name.endswith(f":{next(tmp_path.iterdir()).name}")
+    assert worker.since == pytest.approx(time.time(), abs=30)
+    assert running.running()
+
+
+def test_workers_that_die_as_they_start_stop_the_search_with_a_reason(processes, monkeypatch):
+    monkeypatch.setattr("mnas.executors._processes.serve", os._exit)
+    with pytest.raises(StopError, match="die as they start"):
+        processes(1).submit(double, 1).result(60)
+
+
+def test_limits_that_cannot_be_kept_are_refused():
     with pytest.raises(SettingsError, match="at least 1"):
         ProcessExecutor(0)
+    with pytest.raises(SettingsError, match=r"limits.time_s needs worker processes"):
+        InProcessExecutor(Limits(time_s=5))
+    for wrong in ({"time_s": 0}, {"memory_gb": -1}, {"retries": -1}):
+        with pytest.raises(SettingsError, match=f"limits: {next(iter(wrong))} should be"):
+            Limits(**wrong)
+
+
+def test_gpus_are_dealt_by_turns(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5")
+    executor = ProcessExecutor(3)
+    try:
+        futures = [executor.submit(os.getenv, "CUDA_VISIBLE_DEVICES") for _ in range(12)]
+        assert {future.result(60).value for future in futures} <= {"3", "5"}
+    finally:
+        executor.close()
 
 
 _PARENT = """
 import sys
-from pathlib import Path
+from concurrent.futures import wait
 sys.path[:0] = [{tests!r}]
-from test_executors import note_and_wait
+from test_executors import wait_here
 from mnas.executors import ProcessExecutor
 if __name__ == "__main__":
-    dict(ProcessExecutor(2).run(note_and_wait, {{1: ({folder!r},), 2: ({folder!r},)}}))
+    executor = ProcessExecutor(2)
+    wait([executor.submit(wait_here, {folder!r}) for _ in range(2)], timeout={seconds})
 """
-
-
-def note_and_wait(folder: str) -> None:
-    (Path(folder) / str(os.getpid())).touch()
-    time.sleep(60)
 
 
 def _alive(pid: int) -> bool:
@@ -103,19 +250,21 @@ def _alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
-def test_workers_end_with_a_killed_search(tmp_path):
-    script = tmp_path / "parent.py"
-    notes = tmp_path / "notes"
+@pytest.mark.parametrize("how", ["killed", "interrupted", "not closed"])
+def test_workers_end_with_the_search(tmp_path, how):
+    script, notes = tmp_path / "parent.py", tmp_path / "notes"
     notes.mkdir()
-    script.write_text(_PARENT.format(tests=str(Path(__file__).parent), folder=str(notes)))
-    parent = subprocess.Popen([sys.executable, str(script)])
+    seconds = 0.1 if how == "not closed" else 1000
+    script.write_text(_PARENT.format(tests=str(Path(__file__).parent), folder=str(notes), seconds=seconds))
+    parent = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while len(list(notes.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    if how != "not closed":
+        while len(list(notes.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(list(notes.iterdir())) == 2
+        parent.send_signal(signal.SIGKILL if how == "killed" else signal.SIGINT)
+    parent.wait(timeout=60)
     workers = [int(note.name) for note in notes.iterdir()]
-    assert len(workers) == 2
-    parent.kill()
-    parent.wait()
     while any(map(_alive, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(_alive, workers))

@@ -13,7 +13,7 @@ from mnas.cli import _display, _names, _status_display
 from mnas.cli._app import INTERRUPTED, app
 from mnas.config import Part, Settings, load_settings, preset_text
 from mnas.errors import SettingsError, did_you_mean
-from mnas.loop import Watch
+from mnas.estimate import DeclinedError
 from mnas.result import SearchResult
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output, nothing else.")]
@@ -48,6 +48,10 @@ def search(
     images: Annotated[Path | None, typer.Option(help="The pictures' folder, beside annotations in one file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/NAME-DATE.")] = None,
     budget: Limits = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="After the first trials say what all take and cost, and ask to go on.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on after the estimate without asking.")] = False,
     json: AsJson = False,
 ) -> None:
     """Search networks. Flags override the settings file."""
@@ -64,7 +68,13 @@ def search(
         part = _names.detection_part(data, images) if has_boxes else _names.dataset_part(data)
         settings = settings.changed(dataset=part.model_dump())
     folder = out or default_folder(settings.name)
-    _finish(folder, json, lambda watch: start(settings, folder, watch))
+    is_estimated = estimate or settings.budget.budget.has_price
+
+    def work(display: _display.LiveDisplay) -> SearchResult:
+        decide = _status_display.asker(display, folder, yes) if is_estimated else None
+        return start(settings, folder, display.watch, decide)
+
+    _finish(folder, json, work)
 
 
 @app.command()
@@ -82,7 +92,7 @@ def resume(
     from mnas.run import resume as go_on
 
     changes = _names.budget_changes(budget or ())
-    _finish(run, json, lambda watch: go_on(run, watch, trials, workers, remeasure, changes))
+    _finish(run, json, lambda display: go_on(run, display.watch, trials, workers, remeasure, changes))
 
 
 @app.command()
@@ -279,11 +289,14 @@ def _override(
     )
 
 
-def _finish(folder: Path, json: bool, work: Callable[[Watch], SearchResult]) -> Any:
+def _finish(folder: Path, json: bool, work: Callable[[_display.LiveDisplay], SearchResult]) -> Any:
     """Do the work under a live display, and print its result; Ctrl-C says how to go on."""
     try:
-        with _display.live() as watch:
-            result = work(watch)
+        with _display.live() as display:
+            result = work(display)
+    except DeclinedError:
+        _display.say(f"nothing more is spent; what is finished is stored. Go on with: mnas resume {folder}")
+        return
     except KeyboardInterrupt:
         _display.say(f"\nstopped; everything finished is stored. Go on with: mnas resume {folder}")
         raise typer.Exit(INTERRUPTED) from None

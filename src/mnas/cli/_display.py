@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,18 +45,26 @@ def say(text: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
+@dataclass(frozen=True)
+class LiveDisplay:
+    """What to call with each progress, and a context in which the display leaves the terminal to others."""
+
+    watch: Watch
+    paused: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+
+
 @contextlib.contextmanager
-def live() -> Iterator[Watch]:
-    """A live display on a terminal, a line now and then elsewhere; gives what to call with each progress."""
+def live() -> Iterator[LiveDisplay]:
+    """A live display on a terminal, a line now and then elsewhere."""
     if not err.is_terminal:
-        yield _liner()
+        yield LiveDisplay(_liner())
         return
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[line]}"),
         console=err,
     )  # fmt: skip
     task = bar.add_task("trials", total=None, line="")
-    with Live(bar, console=err, refresh_per_second=5):
+    with Live(bar, console=err, refresh_per_second=5) as display:
 
         def watch(progress: SearchProgress) -> None:
             bar.update(
@@ -64,7 +72,13 @@ def live() -> Iterator[Watch]:
                 line=_line(progress),
             )  # fmt: skip
 
-        yield watch
+        @contextlib.contextmanager
+        def paused() -> Iterator[None]:
+            display.stop()
+            yield
+            display.start()
+
+        yield LiveDisplay(watch, paused)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,17 @@
-"""How a run's status looks on a terminal."""
+"""How a run's status looks on a terminal, and the estimate before it."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from rich.table import Table
 
 from mnas.cli import _display
+from mnas.estimate import Decide, Estimate, Range
 from mnas.status import Status
 
 _SHOWN_FAILURES = 5  # the latest; all that are known are in the JSON document
@@ -31,6 +34,41 @@ def print_status(run: Path, status: Status, as_json: bool) -> None:
         out.print(table, markup=False)
     for number, error in status.activity.failures[-_SHOWN_FAILURES:]:
         out.print(f"trial {number} failed: {error}", markup=False, soft_wrap=True)
+
+
+def asker(display: _display.LiveDisplay, run: Path, yes: bool) -> Decide:
+    """Prints an estimate and asks to go on: yes where that was said before, no where there is nobody to ask."""
+
+    def decide(estimate: Estimate) -> bool:
+        with display.paused():
+            for line in _estimate_lines(estimate):
+                _display.say(line)
+            if yes:
+                return True
+            if not (_display.err.is_terminal and sys.stdin.isatty()):
+                _display.say("there is no terminal to ask on: --yes goes on without asking")
+                return False
+            return typer.confirm("go on?", err=True)
+
+    return decide
+
+
+def _estimate_lines(estimate: Estimate) -> Iterator[str]:
+    yield (
+        f"the first {estimate.trials} of {estimate.total} trials: {estimate.trained} trained, "
+        f"{estimate.train_seconds:.3g} s each; measuring {estimate.measure_seconds:.3g} s per trial"
+    )
+    final = f", {estimate.final_hours:.3g} of them for the comparison at the end" if estimate.final_hours else ""
+    yield f"expected: {_range(estimate.hours)} hours{final}"
+    yield (
+        f"{_range(estimate.accelerator_hours)} hours of training, {_range(estimate.device_hours)} hours of measuring"
+    )
+    if estimate.money.expected:
+        yield f"cost: {_range(estimate.money)} {estimate.currency}"
+
+
+def _range(values: Range) -> str:
+    return f"{values.expected:.3g} (95 % interval {values.low:.3g} - {values.high:.3g})"
 
 
 def _lines(run: Path, status: Status) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mnas.controllers._contract import Controller, Resumable
+from mnas.controllers._contract import Controller, Resumable, is_asynchronous
 from mnas.controllers._evolution import RegularizedEvolution
 from mnas.controllers._local import LocalSearch
 from mnas.controllers._nsga2 import NSGA2
@@ -27,6 +27,7 @@ __all__ = [
     "RegularizedEvolution",
     "Reinforce",
     "Resumable",
+    "is_asynchronous",
 ]
 
 

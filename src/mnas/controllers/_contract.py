@@ -23,6 +23,13 @@ class Controller(Protocol):
     The same seed and the same trials give the same proposals, whatever else the process does: a stopped
     search resumes by replaying its asks and tells into a fresh controller. All randomness therefore comes
     from the controller's own generators.
+
+    One that has the attribute `asynchronous = True` may be asked while earlier proposals are open, and told trials in
+    any order and grouping, so that workers need not wait for each other:
+
+        first, second, third = controller.ask(3)
+        controller.tell([trial_of_third])
+        (fourth,) = controller.ask(1)
     """
 
     batch: int
@@ -60,3 +67,8 @@ class Resumable(Protocol):
             KeyError, TypeError, ValueError: the snapshot is of another kind; the controller is as it was.
         """
         ...
+
+
+def is_asynchronous(controller: Controller) -> bool:
+    """Whether it may be asked while earlier proposals are open, and told trials in any order and grouping."""
+    return bool(getattr(controller, "asynchronous", False))

@@ -27,12 +27,13 @@ class RegularizedEvolution:
         population: how many trials are alive; until there are so many, proposals are random.
         tournament: how many of them, drawn with replacement, compete to be a parent. The paper has 100 and
             25; a population of 50 suits searches of hundreds of trials rather than its twenty thousand.
-        batch: children per ask, made from the same population. The paper's workers come and go one by one,
-            which is a batch of one; a larger one keeps several workers busy.
+        batch: children per ask, made from the same population, in a synchronous search.
 
     Raises:
         SettingsError: a setting is out of its range, or the space has nothing to choose.
     """
+
+    asynchronous = True  # as in the paper, whose workers come and go one by one
 
     def __init__(
         self, space: SearchSpace, seed: int = 0, *, population: int = 50, tournament: int = 25, batch: int = 10

@@ -52,6 +52,8 @@ class NSGA2:
         SettingsError: a setting is out of its range, or the space has nothing to choose.
     """
 
+    asynchronous = True  # children that join one by one meet the same selection
+
     def __init__(
         self,
         space: SearchSpace,
@@ -75,8 +77,8 @@ class NSGA2:
         self._open = [i for i, choice in enumerate(space.choices) if len(choice.options) > 1]
         self._rate = min(1.0, mutations / len(self._open))
         self._told = 0
-        self._seen: set[Tokens] = set()  # proposed or told before
-        self._open: set[Tokens] = set()  # of them, what was not told
+        self._seen: set[Tokens] = set()  # proposed before
+        self._untold: set[Tokens] = set()  # of them, what was not told
         self._population: list[_Member] = []  # best first: by (rank, crowding)
 
     def ask(self, n: int) -> list[Tokens]:
@@ -90,9 +92,7 @@ class NSGA2:
             ValueError: a COMPLETE trial without latency or accuracy.
         """
         self._told += len(trials)
-        told = {trial.tokens for trial in trials}
-        self._seen |= told
-        self._open -= told
+        self._untold -= {trial.tokens for trial in trials}
         known = {_identity(member) for member in self._population}
         for member in map(_member, trials):
             if _identity(member) not in known:
@@ -106,7 +106,7 @@ class NSGA2:
             [m.tokens, m.latency_ms if math.isfinite(m.latency_ms) else None, m.accuracy, m.violation]
             for m in self._population
         ]
-        return {"random": packed_random(self._random), "population": members, "open": sorted(self._open)}
+        return {"random": packed_random(self._random), "population": members, "open": sorted(self._untold)}
 
     def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
         """Go on as the controller of the snapshot."""
@@ -116,7 +116,7 @@ class NSGA2:
         ]
         opened = set(unpacked_tokens(snapshot["open"]))
         self._random = unpacked_random(snapshot["random"])
-        self._population, self._open, self._told = population, opened, len(told)
+        self._population, self._untold, self._told = population, opened, len(told)
         self._seen = {trial.tokens for trial in told} | opened
 
     def _new(self) -> Tokens:
@@ -126,7 +126,7 @@ class NSGA2:
             if tokens not in self._seen:
                 break
         self._seen.add(tokens)
-        self._open.add(tokens)
+        self._untold.add(tokens)
         return tokens
 
     def _proposal(self) -> Tokens:

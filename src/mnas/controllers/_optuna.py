@@ -48,6 +48,8 @@ class OptunaController:
             setting is out of its range, or the space has nothing to choose.
     """
 
+    asynchronous = True  # as Optuna's own workers are
+
     def __init__(
         self,
         space: SearchSpace,

@@ -19,6 +19,8 @@ class RandomSearch:
         SettingsError: a setting is out of its range, or the space has nothing to choose.
     """
 
+    asynchronous = True
+
     def __init__(self, space: SearchSpace, seed: int = 0, *, batch: int = 20) -> None:
         check_space(space)
         check_whole("batch", batch)

@@ -4,11 +4,22 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.executors._contract import Executor, Finished, Limits, WorkerActivity
 from mnas.executors._in_process import InProcessExecutor
+from mnas.executors._outcomes import outcomes
+from mnas.executors._threads import ThreadExecutor
 
 if TYPE_CHECKING:
     from mnas.executors._processes import ProcessExecutor
 
-__all__ = ["Executor", "Finished", "InProcessExecutor", "Limits", "ProcessExecutor", "WorkerActivity"]
+__all__ = [
+    "Executor",
+    "Finished",
+    "InProcessExecutor",
+    "Limits",
+    "ProcessExecutor",
+    "ThreadExecutor",
+    "WorkerActivity",
+    "outcomes",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from mnas.errors import SettingsError
@@ -89,4 +90,10 @@ class Executor(Protocol):
 
 def worker_name() -> str:
     """Of this process, as `Finished` names it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{host_name()}:{os.getpid()}"
+
+
+@cache
+def host_name() -> str:
+    """Of this machine."""
+    return socket.gethostname()

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
-from mnas.errors import CandidateError
-from mnas.executors._contract import T
+from mnas.errors import SettingsError
+from mnas.executors._contract import Finished, Limits, T, WorkerActivity, worker_name
+from mnas.executors._job import check_memory_limit, run_job
 
 
 class InProcessExecutor:
-    """Runs each job when its outcome is asked for."""
+    """Runs each job where it is submitted: the future that comes back is done.
+
+    Raises:
+        SettingsError: a limit of time, which nobody is there to keep.
+    """
 
     workers = 1
+    is_here = True
 
-    def run(
-        self, function: Callable[..., T], jobs: Mapping[int, tuple[Any, ...]]
-    ) -> Iterator[tuple[int, T | CandidateError]]:
-        """Each job's key and outcome, in the order of the jobs."""
-        for key, arguments in jobs.items():
-            try:
-                yield key, function(*arguments)
-            except CandidateError as error:
-                yield key, error
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        check_memory_limit(self.limits.memory_gb)
+        if self.limits.time_s is not None:
+            raise SettingsError(
+                "limits.time_s needs worker processes, which can be ended: give workers = 1 or more, or leave it out"
+            )
+        self._jobs, self._busy_seconds = 0, 0.0
+
+    def submit(self, function: Callable[..., T], *arguments: Any, key: int | None = None) -> Future[Finished[T]]:
+        """Run the job now. Ctrl-C within it is raised here, as in any other call."""
+        future: Future[Finished[T]] = Future()
+        try:
+            finished = run_job(function, arguments, self.limits.memory_gb)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(finished)
+            self._busy_seconds += finished.seconds
+        self._jobs += 1
+        return future
+
+    def activity(self) -> list[WorkerActivity]:
+        """This process, which waits whenever it can be asked."""
+        return [WorkerActivity(worker_name(), None, None, self._jobs, self._busy_seconds)]
 
     def close(self) -> None:
         """Nothing to stop."""

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 from mnas.errors import SettingsError
@@ -18,6 +18,11 @@ Op = Literal["conv", "sepconv", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
 Activation = Literal["relu", "relu6"]
 Padding = Literal["symmetric", "same"]
+_OPS, _SKIPS, _ACTIVATIONS, _PADDINGS = (get_args(names) for names in (Op, Skip, Activation, Padding))
+
+# Blocks, their layers and their strings come again and again; thousands of trials share one of each. By the types of
+# the numbers too: 1 and 1.0 are equal, and JSON tells them apart.
+_shared = lru_cache(maxsize=8192, typed=True)
 
 # Prefixes of timm's block strings: conv-norm-act, depthwise-separable, inverted residual.
 _PREFIXES: dict[str, Op] = {"cn": "conv", "ds": "sepconv", "ir": "mbconv"}
@@ -74,8 +79,8 @@ class Block:
     skip: Skip = "identity"
 
     def __post_init__(self) -> None:
-        _check(self.op in get_args(Op), "op", f"one of {get_args(Op)}", self.op)
-        _check(self.skip in get_args(Skip), "skip", f"one of {get_args(Skip)}", self.skip)
+        _check(self.op in _OPS, "op", f"one of {_OPS}", self.op)
+        _check(self.skip in _SKIPS, "skip", f"one of {_SKIPS}", self.skip)
         _check(self.kernel % 2 == 1, "kernel", "an odd number", self.kernel)
         for name in ("kernel", "filters", "layers", "stride"):
             value = getattr(self, name)
@@ -98,49 +103,16 @@ class Block:
         Raises:
             SettingsError: the string is not a block; the message says which part.
         """
-        prefix, *parts = text.strip().split("_")
-        if prefix not in _PREFIXES:
-            raise SettingsError(
-                f"block string {text!r} should start with cn_ (conv), ds_ (sepconv) or ir_ (MBConv), "
-                "for example ir_r3_k5_s2_e3_c40_se0.25"
-            )
-        skips = [_SKIP_FLAGS[part] for part in parts if part in _SKIP_FLAGS]
-        values = _parse_fields(text, (part for part in parts if part not in _SKIP_FLAGS), "rksec", {"se"})
-        missing = [key for key in "kc" if key not in values]
-        if missing:
-            raise SettingsError(f"block string {text!r} lacks {' and '.join(missing)} (kernel, filters)")
-        return cls(
-            op=_PREFIXES[prefix],
-            kernel=_whole(text, "k", values),
-            filters=_whole(text, "c", values),
-            layers=_whole(text, "r", values, 1),
-            stride=_whole(text, "s", values, 1),
-            expand_ratio=values.get("e", 1),
-            se_ratio=values.get("se", 0),
-            skip=skips[-1] if skips else "identity",
-        )
+        return _parse_block(text)
 
     def expanded(self, in_filters: int) -> tuple[Layer, ...]:
         """The block's layers behind `in_filters` channels, each with what it really does."""
         # An MBConv without expansion has no expansion layer: it is the official code's SepConv.
         op: Op = "sepconv" if self.op == "mbconv" and self.expand_ratio == 1 else self.op
-        layers = []
-        for index in range(self.layers):
-            stride = self.stride if index == 0 else 1
-            layers.append(
-                Layer(
-                    op=op,
-                    kernel=self.kernel,
-                    stride=stride,
-                    in_filters=in_filters,
-                    filters=self.filters,
-                    expand_ratio=self.expand_ratio,
-                    se_ratio=self.se_ratio,
-                    skip=_applicable(self.skip, stride, in_filters, self.filters),
-                )
-            )
-            in_filters = self.filters
-        return tuple(layers)
+        ratios = self.expand_ratio, self.se_ratio
+        first = _layer(op, self.kernel, self.stride, in_filters, self.filters, *ratios, self.skip)
+        later = _layer(op, self.kernel, 1, self.filters, self.filters, *ratios, self.skip)
+        return (first, *(later,) * (self.layers - 1))
 
 
 @dataclass(frozen=True)
@@ -181,8 +153,8 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _check(len(self.blocks) > 0, "blocks", "at least one block", "none")
-        _check(self.activation in get_args(Activation), "activation", f"{get_args(Activation)}", self.activation)
-        _check(self.padding in get_args(Padding), "padding", f"{get_args(Padding)}", self.padding)
+        _check(self.activation in _ACTIVATIONS, "activation", f"{_ACTIVATIONS}", self.activation)
+        _check(self.padding in _PADDINGS, "padding", f"{_PADDINGS}", self.padding)
         _check(self.resolution >= 1, "resolution", "at least 1 pixel", self.resolution)
         _check(self.input_channels >= 1, "input_channels", "at least 1", self.input_channels)
         _check(self.head.classes >= 1, "classes", "at least 1", self.head.classes)
@@ -295,36 +267,76 @@ def _applicable(skip: Skip, stride: int, in_filters: int, filters: int) -> Skip:
 def _grouped(layers: Sequence[Layer]) -> tuple[Block, ...]:
     """The canonical blocks of a sequence of layers: each block as long as it can be."""
     blocks: list[Block] = []
-    first = layers[0]  # of the block that grows at the end of `blocks`
+    first, count = layers[0], 0  # of the block that grows at the end of `blocks`
     for layer in layers:
-        if blocks and _continues(blocks[-1], first, layer):
-            blocks[-1] = dataclasses.replace(blocks[-1], layers=blocks[-1].layers + 1, skip=layer.skip)
-            continue
-        first = layer
-        expand_ratio = layer.expand_ratio if layer.op == "mbconv" else 1
-        blocks.append(
-            Block(
-                layer.op,
-                layer.kernel,
-                layer.filters,
-                1,
-                layer.stride,
-                expand_ratio,
-                layer.se_ratio,
-                layer.skip,
-            )
+        continues = bool(blocks) and _continues(blocks[-1], first, layer)
+        first, count = (first, count + 1) if continues else (layer, 1)
+        expand_ratio = first.expand_ratio if first.op == "mbconv" else 1
+        grown = _block(
+            first.op, first.kernel, first.filters, count, first.stride, expand_ratio, first.se_ratio, layer.skip
         )
+        blocks[len(blocks) - continues :] = [grown]
     return tuple(blocks)
 
 
+@_shared
+def _block(*fields: Any) -> Block:
+    return Block(*fields)
+
+
+@_shared
+def _layer(
+    op: Op,
+    kernel: int,
+    stride: int,
+    in_filters: int,
+    filters: int,
+    expand_ratio: float,
+    se_ratio: float,
+    skip: Skip,
+) -> Layer:
+    """A layer with the skip that it really does, of the one it was given."""
+    skip = _applicable(skip, stride, in_filters, filters)
+    return Layer(op, kernel, stride, in_filters, filters, expand_ratio, se_ratio, skip)
+
+
 def _continues(block: Block, first: Layer, layer: Layer) -> bool:
-    alike = ("op", "kernel", "filters", "expand_ratio", "se_ratio")
-    if layer.stride != 1 or any(getattr(first, name) != getattr(layer, name) for name in alike):
+    if layer.stride != 1 or _kind(first) != _kind(layer):
         return False
     if block.layers > 1:
         return block.skip == layer.skip
     # The second layer settles the block's skip; the first must then do what it does now.
     return _applicable(layer.skip, first.stride, first.in_filters, first.filters) == first.skip
+
+
+def _kind(layer: Layer) -> tuple[object, ...]:
+    """What is alike in all layers of a block."""
+    return layer.op, layer.kernel, layer.filters, layer.expand_ratio, layer.se_ratio
+
+
+@_shared
+def _parse_block(text: str) -> Block:
+    prefix, *parts = text.strip().split("_")
+    if prefix not in _PREFIXES:
+        raise SettingsError(
+            f"block string {text!r} should start with cn_ (conv), ds_ (sepconv) or ir_ (MBConv), "
+            "for example ir_r3_k5_s2_e3_c40_se0.25"
+        )
+    skips = [_SKIP_FLAGS[part] for part in parts if part in _SKIP_FLAGS]
+    values = _parse_fields(text, (part for part in parts if part not in _SKIP_FLAGS), "rksec", {"se"})
+    missing = [key for key in "kc" if key not in values]
+    if missing:
+        raise SettingsError(f"block string {text!r} lacks {' and '.join(missing)} (kernel, filters)")
+    return Block(
+        op=_PREFIXES[prefix],
+        kernel=_whole(text, "k", values),
+        filters=_whole(text, "c", values),
+        layers=_whole(text, "r", values, 1),
+        stride=_whole(text, "s", values, 1),
+        expand_ratio=values.get("e", 1),
+        se_ratio=values.get("se", 0),
+        skip=skips[-1] if skips else "identity",
+    )
 
 
 def _parse_fields(text: str, parts: Iterable[str], letters: str, longer: set[str]) -> dict[str, float]:
@@ -370,9 +382,9 @@ def _parse_net(text: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     numbers = []
     for part in text.split("_")[1:]:
-        if part in get_args(Activation):
+        if part in _ACTIVATIONS:
             fields["activation"] = part
-        elif part in get_args(Padding):
+        elif part in _PADDINGS:
             fields["padding"] = part
         else:
             numbers.append(part)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 
 import pytest
 
-from mnas.controllers import Controller
+from mnas.controllers import Controller, Resumable, is_asynchronous
 from mnas.space import BlockChoices, BlockSpace, Head, SearchSpace, Stem, Tokens, mnasnet_layerwise_space
 from mnas.testing._state import another_process_state, unchanged_global_state
 from mnas.testing._trials import simulated_trial
@@ -98,6 +99,54 @@ class ControllerConformance:
             self._search(controller, space, self.rounds)
         assert crashed.ask(7) == fresh.ask(7)
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_a_snapshot_is_what_a_replay_gives(self, seed: int) -> None:
+        """A fresh controller with a snapshot proposes and learns as the one that it is of, what is open included."""
+        space = small_space()
+        first, second = self.make(space, seed), self.make(space, seed)
+        if not isinstance(first, Resumable) or not isinstance(second, Resumable):
+            pytest.skip("it stores no state; its searches are replayed")
+        told: list[Trial] = []
+        for rounds in (0, 1, self.rounds):
+            told += self._search(first, space, rounds, start=len(told))
+            opened = first.ask(2)
+            stored = json.dumps(first.snapshot(), allow_nan=False)
+            second = self.make(space, seed)
+            assert isinstance(second, Resumable)
+            second.restore(json.loads(stored), [Trial.from_dict(json.loads(json.dumps(t.to_dict()))) for t in told])
+            assert json.dumps(second.snapshot(), allow_nan=False) == stored
+            trials = self._finished(space, len(told), opened)
+            assert first.tell(trials) == second.tell(trials)
+            told += trials
+        for _ in range(self.rounds):
+            proposals = first.ask(first.batch)
+            assert second.ask(first.batch) == proposals
+            trials = self._finished(space, len(told), proposals)
+            assert first.tell(trials) == second.tell(trials)
+            told += trials
+
+    def test_an_asynchronous_controller_is_told_in_any_order_and_grouping(self) -> None:
+        """Told while others are open, and replayed alike: one that says `asynchronous = True` promises both."""
+        space, chance = small_space(), random.Random(11)
+        controller, replayed = self.make(space, 2), self.make(space, 2)
+        if not is_asynchronous(controller):
+            pytest.skip("it is told whole batches, in their order")
+        still_open: list[Trial] = []
+        number = 0
+        for _ in range(8 * self.rounds):
+            n = chance.randint(1, 3)
+            proposals = controller.ask(n)
+            assert replayed.ask(n) == proposals
+            still_open += self._finished(space, number, proposals)
+            number += n
+            told = chance.sample(still_open, chance.randint(0, min(4, len(still_open))))
+            if told:
+                assert controller.tell(told) == replayed.tell(told)
+            still_open = [trial for trial in still_open if trial not in told]
+        assert still_open, "some were always open"
+        for tokens in controller.ask(controller.batch):
+            space.check(tokens)
+
     def test_a_search_does_not_hang_on_the_process(self) -> None:
         """Global seeds, torch's threads and what else the process draws change no proposal and no summary."""
         plain = self._course(seed=0)
@@ -156,8 +205,8 @@ class ControllerConformance:
 
     @staticmethod
     def _finished(space: SearchSpace, number: int, proposals: Sequence[Tokens]) -> list[Trial]:
-        """What a search makes of proposals; every seventh trial fails, every fifth is too slow."""
-        states = {0: TrialState.FAILED, 5: TrialState.INFEASIBLE}
+        """What a search makes of proposals: of seven trials one fails, one is too slow, one's training ends early."""
+        states = {0: TrialState.FAILED, 3: TrialState.STOPPED, 5: TrialState.INFEASIBLE}
         return [
             simulated_trial(space, number + i, tokens, states.get((number + i) % 7, TrialState.COMPLETE))
             for i, tokens in enumerate(proposals)
@@ -173,10 +222,10 @@ class ControllerConformance:
             course += [proposals, controller.tell(self._finished(space, number * controller.batch, proposals))]
         return course
 
-    def _search(self, controller: Controller, space: SearchSpace, rounds: int) -> list[Trial]:
+    def _search(self, controller: Controller, space: SearchSpace, rounds: int, start: int = 0) -> list[Trial]:
         trials: list[Trial] = []
         for _ in range(rounds):
-            batch = self._finished(space, len(trials), controller.ask(controller.batch))
+            batch = self._finished(space, start + len(trials), controller.ask(controller.batch))
             controller.tell(batch)
             trials += batch
         return trials

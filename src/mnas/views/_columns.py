@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mnas.result import Counts
+from mnas.result import Tally
+from mnas.trial import TrialState
 from mnas.views._running_front import RunningFront
 
 # The latency of a network (by id) on the run's device, as stored values, where it was measured again.
@@ -55,6 +56,7 @@ class TrialColumns:
     has_foreign: bool = False  # latencies of other devices
     front: RunningFront = field(default_factory=RunningFront)
     best: int | None = None
+    tally: Tally = field(default_factory=Tally)
 
     def __len__(self) -> int:
         return len(self.number)
@@ -66,9 +68,9 @@ class TrialColumns:
         is_foreign = latency is not None and latency["device"] != self.device
         if is_foreign:
             latency = again(name) or latency
-        values = {
+        values: dict[str, Any] = {
             "number": number,
-            "state": str(row["state"]),
+            "state": TrialState(row["state"]).value,
             "cached": bool(row["cached"]),
             "accuracy": measurement["accuracy"],
             "latency_ms": latency["latency_ms"] if latency else None,
@@ -92,6 +94,7 @@ class TrialColumns:
             getattr(self, key).append(value)
         self._add_parts(parts)
         self._note(number, name, bool(row["cached"]), latency)
+        self.tally.count(TrialState(row["state"]), bool(row["cached"]), len(row["curve"]))
         self.has_foreign |= is_foreign
         self._consider(len(self) - 1)
 

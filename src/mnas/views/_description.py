@@ -88,7 +88,7 @@ def describe(
         seconds=storage.meta("seconds") or 0.0,
         notes=list(notes),
         verdict=[*verdict(finals), *dominance(comparisons)],
-        counts=CountsView(**asdict(columns.counts())),
+        counts=CountsView(**asdict(columns.tally.counts)),
         best=columns.best,
         finals=[_final(final) for final in finals],
         comparisons=[_comparison(comparison) for comparison in comparisons],

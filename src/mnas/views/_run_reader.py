@@ -113,7 +113,7 @@ class RunReader:
     def _add(self, number: int, row: Mapping[str, Any], storage: RunStorage) -> None:
         try:
             self.columns.add(number, row, lambda name: storage.latency_row(name, self.columns.device))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"trial {number} in {storage.path} lacks what a trial has: {error!r}") from error
 
     def _begin(self, device: str) -> None:

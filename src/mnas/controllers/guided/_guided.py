@@ -53,7 +53,8 @@ class Guided:
     With an objective, accuracy and latency have a model each and the reward follows from them: latency is nearly
     free of noise, and simpler than a reward. Without one, the reward is modelled. Models are Gaussian processes
     (`GaussianProcess`) on the choices and on counts that cost nothing (`FeatureMap`). A batch is taken one by one,
-    each as if the ones before had come out as predicted (kriging believer, Ginsbourger et al. 2010).
+    each as if the ones before had come out as predicted (kriging believer, Ginsbourger et al. 2010), and so had those
+    that were proposed and are not told yet.
 
     Trials of each state: COMPLETE ones teach all. INFEASIBLE ones teach the latency, where it was measured. FAILED
     and INFEASIBLE ones teach which networks cannot be had, and gains are multiplied by the chance that they can;
@@ -88,6 +89,8 @@ class Guided:
     Raises:
         SettingsError: a setting is unknown or out of its range, or the space has nothing to choose.
     """
+
+    asynchronous = True
 
     def __init__(
         self,
@@ -128,6 +131,7 @@ class Guided:
         self._design: list[Tokens] = []
         self._lessons: list[Lesson] = []
         self._told: set[str] = set()
+        self._open: dict[Tokens, None] = {}  # proposed and not told, in their order
         self._best: list[str] = []  # ids of told networks, the best first, when last looked at
         self._chosen: list[Lesson] = []  # for the last fit
         self._had_fitted = 0  # how many of `_had` the last fit of what can be had knew
@@ -140,11 +144,15 @@ class Guided:
         """`n` proposals."""
         with self._threads.limit(limits=1, user_api="blas"):
             picks = self._most_promising(n) if self._is_ready else self._designed(n)
-            return picks + [self._known.take_random(self._random) for _ in range(n - len(picks))]
+            picks += [self._known.take_random(self._random) for _ in range(n - len(picks))]
+            self._open |= dict.fromkeys(picks)
+            return picks
 
     def tell(self, trials: Sequence[Trial]) -> dict[str, Any] | None:
         """Learn; gives what the models are like, by target, once there are any."""
         rewards_of(trials)
+        for trial in trials:
+            self._open.pop(trial.tokens, None)
         with self._threads.limit(limits=1, user_api="blas"):
             lessons = [lesson for trial in trials if (lesson := self._lesson(trial))]
             self._lessons += lessons
@@ -205,6 +213,7 @@ class Guided:
         return {
             "random": packed_random(self._random),
             "design": self._design,
+            "open": list(self._open),
             "known": self._known.beside(told),
             "stopped": [[lesson.trial.number, lesson.values, lesson.extra] for lesson in stopped],
             "best": self._best,
@@ -219,11 +228,11 @@ class Guided:
     def restore(self, snapshot: Mapping[str, Any], told: Sequence[Trial]) -> None:
         """Go on as the controller of the snapshot."""
         generator = unpacked_random(snapshot["random"])
-        design, known = unpacked_tokens(snapshot["design"]), unpacked_tokens(snapshot["known"])
+        design, opened, known = (unpacked_tokens(snapshot[name]) for name in ("design", "open", "known"))
         stopped = {number: (tuple(values), tuple(extra)) for number, values, extra in snapshot["stopped"]}
         turns, models, batches = snapshot["turns"], snapshot["models"], int(snapshot["batches"])
         self._had_fitted, self._best = int(snapshot["had_fitted"]), list(snapshot["best"])
-        self._random, self._design, self._batches = generator, design, batches
+        self._random, self._design, self._batches, self._open = generator, design, batches, dict.fromkeys(opened)
         self._known.take_all({trial.tokens: trial.architecture.id for trial in told}, known)
         for trial in filter(self._is_new, told):
             lesson = _lesson(trial, *stopped.get(trial.number, self._values(trial)))
@@ -353,11 +362,19 @@ class Guided:
         self._aim.look(self._whole()[: self._initial], predicted)
         order = self._aim.order(predicted)
         self._best = [whole[index].architecture.id for index in order]
+        self._believe()
         starts = np.array([whole[index].tokens for index in order[:_STARTS]], dtype=np.int64)
         pool = CandidatePool(self._map, self._gain, self._known.codes, self._random)
         pool.add(np.concatenate([starts, self._map.sample(_STARTS, self._random)]))
         pool.grow(_ROUNDS if len(self._lessons) < _LATE else _LATE_ROUNDS)
         return self._batch_of(*pool.best(_SHORTLIST), n)
+
+    def _believe(self) -> None:
+        """Go on as if what is open had come out as predicted."""
+        if self._open:
+            predicted = self._predicted(rows_of(self._map, list(self._open)))
+            for means in zip(*(mean.tolist() for mean, _ in predicted), strict=True):
+                self._aim.believe(means)
 
     def _batch_of(self, tokens: TokenArray, rows: Rows, n: int) -> list[Tokens]:
         """Up to `n` of these networks, each the best as if those before had come out as predicted."""
@@ -365,7 +382,7 @@ class Guided:
         if not len(tokens):
             return picks
         means, chance = [mean for mean, _ in self._predicted(rows)], self._chance(rows)
-        covariances = [model.posterior(rows) for model in self._models]
+        covariances = self._covariances(rows)
         left = np.ones(len(tokens), dtype=bool)
         while len(picks) < n and left.any():
             sds = [np.sqrt(np.maximum(np.diagonal(c), 1e-14)) for c in covariances]
@@ -382,6 +399,19 @@ class Guided:
                 for covariance, model in zip(covariances, self._models, strict=True)
             ]
         return picks
+
+    def _covariances(self, rows: Rows) -> list[Floats]:
+        """Of each target, (networks, networks), once what is open is observed."""
+        if not self._open:
+            return [model.posterior(rows) for model in self._models]
+        together = rows_of(self._map, [*self._open, *map(tuple, rows.tokens.tolist())])
+        found = []
+        for model in self._models:
+            covariance = model.posterior(together)
+            for index in range(len(self._open)):
+                covariance = _given(covariance, index, model.noise)
+            found.append(covariance[len(self._open) :, len(self._open) :])
+        return found
 
     def _is_too_large(self, tokens: Tokens) -> bool:
         """Whether a count is above its cap, which needs no trial to know."""
