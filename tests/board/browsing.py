@@ -65,7 +65,9 @@ def look(browser: Browser) -> Iterator[Callable[..., Page]]:
     """
     errors: list[str] = []
 
-    def opened(url: str, *, width: int = 1280, height: int = 800, allowed: tuple[str, ...] = (), **options: Any) -> Page:
+    def opened(
+        url: str, *, width: int = 1280, height: int = 800, allowed: tuple[str, ...] = (), **options: Any
+    ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         stack.callback(context.close)
         page = context.new_page()

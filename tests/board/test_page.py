@@ -123,7 +123,9 @@ def point(page: Page, latency_ms: float, accuracy: float) -> tuple[float, float]
     """Where a network is drawn, in pixels of the window."""
     box = page.locator("#chart-front").bounding_box()
     assert box is not None
-    x, y = page.evaluate("([x, y]) => [mnas.views.front.picture.map.x(x), mnas.views.front.picture.map.y(y)]", [latency_ms, accuracy])
+    x, y = page.evaluate(
+        "([x, y]) => [mnas.views.front.picture.map.x(x), mnas.views.front.picture.map.y(y)]", [latency_ms, accuracy]
+    )
     return box["x"] + x, box["y"] + y
 
 
@@ -220,7 +222,9 @@ def test_two_runs_lie_over_each_other(
     assert page.locator("main b", has_text="second").count() == 0
     assert "taken" not in page.title().replace(names[1], "")
     page.click('#front-runs [data-run="1"]')
-    page.wait_for_function("count => document.querySelectorAll('#front-table tbody tr').length === count", arg=len(runs[0].front))
+    page.wait_for_function(
+        "count => document.querySelectorAll('#front-table tbody tr').length === count", arg=len(runs[0].front)
+    )
     page.select_option("#run", "1")
     assert view(page, "overview").locator("h1").is_visible()
     page.locator("#overview-facts").get_by_text("ppo").wait_for()
@@ -246,7 +250,9 @@ def test_a_phone_is_wide_enough_and_touch_opens(run: SearchResult, serve: Serve,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_assistive_technology(theme: str, run: SearchResult, serve: Serve, look: Look) -> None:
+def test_nothing_stands_in_the_way_of_assistive_technology(
+    theme: str, run: SearchResult, serve: Serve, look: Look
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
     page = look(serve(run.folder), color_scheme=theme)
     assert page.locator("html").get_attribute("data-theme") == theme
@@ -254,7 +260,9 @@ def test_nothing_stands_in_the_way_of_assistive_technology(theme: str, run: Sear
         view(page, name)
         page.wait_for_timeout(500)
         found = axe.Axe().run(page).response["violations"]
-        grave = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+        grave = [
+            f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")
+        ]
         assert grave == [], name
 
 

@@ -63,7 +63,9 @@ def test_the_table_scrolls_filters_and_sorts_all(large: SearchResult, page: Page
     rows.first.wait_for()
     assert rows.first.locator("a").inner_text() == str(TRIALS - 1)
     page.locator("#trials-table .virtual-box").evaluate("box => { box.scrollTop = box.scrollHeight; }")
-    page.wait_for_function("() => [...document.querySelectorAll('#trials-table tr[data-index] a')].at(-1).textContent === '0'")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#trials-table tr[data-index] a')].at(-1).textContent === '0'"
+    )
     assert rows.count() < 80
     page.fill("#trials-text", "loss is not finite")
     failed = sum(1 for trial in large.trials if trial.state == "FAILED")

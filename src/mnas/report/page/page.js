@@ -62,7 +62,7 @@
     progress.value = done;
     dom.text("run-trials", total ? `${words.count(done)} / ${words.count(total)}` : words.count(done));
     const phase = run.description?.phase;
-    dom.text("run-phase", phase && phase !== state ? phase : "");
+    dom.text("run-phase", phase && phase !== state && state === "running" ? phase : "");
     document.title = `${run.name}, ${mnas.route.view} - mnas`;
   }
 

@@ -62,14 +62,15 @@
     return { from, seconds, name };
   }
 
-  // What is on the x axis: trial numbers, or the time since the first trial began.
+  // What is on the x axis: how many trials had finished, or the time since the first one began. Not their numbers: where
+  // several are worked on at once they finish in another order, and a best so far must not go back.
   function xs() {
-    if (over === "trials") return view.numbers;
+    if (over === "trials") return view.numbers.map((_, index) => index + 1);
     const { from, seconds } = clock();
     return view.finished.map((at) => (at > 0 ? (at - from) / seconds : null));
   }
 
-  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisPointer: { label: { formatter: ({ value }) => (over === "trials" ? `trial ${Math.round(value)}` : `${value.toFixed(2)} ${clock().name}`) } }, axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
+  const xAxis = (c) => charts.axis(c, over === "trials" ? "finished trials" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisPointer: { label: { formatter: ({ value }) => (over === "trials" ? `after ${words.plural(Math.round(value), "trial")}` : `${value.toFixed(2)} ${clock().name}`) } }, axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
 
   const zipped = (a, b) => {
     const pairs = [];

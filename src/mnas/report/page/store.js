@@ -89,6 +89,7 @@
     view: "overview",
     listeners: [],
     listen(listener) { store.listeners.push(listener); },
+    place: (run) => [...store.runs.values()].indexOf(run),
     overlaid: () => [...store.runs.values()].filter((run) => !store.hidden.has(run.id)),
     choose, start, poke, setHidden,
   };
@@ -105,6 +106,7 @@
     const run = store.runs.get(String(id));
     if (!run || run === store.current) return;
     store.current = run;
+    store.hidden.delete(run.id);
     tell();
     poke();
   }
