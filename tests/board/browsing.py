@@ -61,7 +61,8 @@ def browser() -> Iterator[Browser]:
 def look(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens pages, and at the end asks that none had an error or a request to another host.
 
-    `look(url, width=390, allowed=["409"])` gives the page; lines of its console that hold what is allowed are no error.
+    `look(url, width=390, allowed=("409",))` gives the page; lines of its console that hold what is allowed are no
+    errors.
     """
     errors: list[str] = []
 

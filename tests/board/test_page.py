@@ -306,12 +306,13 @@ def test_the_theme_is_switched_and_kept(run: SearchResult, serve: Serve, look: L
 def test_a_page_left_open_does_not_grow(run: SearchResult, serve: Serve, look: Look) -> None:
     """Hundreds of polls and views: as many elements and charts as after the first round."""
     page = look(serve(run.folder))
-    polls = "async () => { for (let i = 0; i < 10; i++) { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); } }"
+    poll = "async () => { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); }"
 
     def round_trip() -> None:
         for name in VIEWS:
             view(page, name)
-            page.evaluate(polls)
+            for _ in range(10):
+                page.evaluate(poll)
 
     round_trip()
     view(page, "search").locator(".preference").first.wait_for()
