@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 
 from mnas.accuracy import AccuracyEstimate, SimulatedAccuracy, StopBelow
+from mnas.devices import SimulatedDevice
 from mnas.devices._measuring import Busy, Patience
+from mnas.errors import MeasurementError
+from mnas.objective import Latency
 from mnas.result import SearchResult
 from mnas.run import search
 from mnas.space import Architecture, BlockSpace, described_space
@@ -80,6 +84,40 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     That every search ends with a report is tested in tests/report, tests/cli and where one has something to say.
     """
     monkeypatch.setattr("mnas.run.write_report", lambda result: None)
+
+
+class Sometimes(SimulatedDevice):
+    """A simulated device on which some networks cannot be measured."""
+
+    def measure(self, architecture: Architecture) -> Latency:
+        if int(architecture.id, 16) % 4 == 0:
+            raise MeasurementError("it does not run <here>")
+        return super().measure(architecture)
+
+
+@pytest.fixture(scope="session")
+def _mixed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mixed") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnas.run.write_report", lambda result: None)
+        search(
+            device=Sometimes(),
+            accuracy="simulated",
+            dataset=None,
+            controller={"name": "ppo", "batch": 5},
+            objective={"reward": "soft", "max_latency_ms": 35.0},
+            trials=40,
+            workers=0,
+            final={"top": 0},
+            out=folder,
+        )
+    return folder
+
+
+@pytest.fixture
+def mixed_run(_mixed_run: Path, tmp_path: Path) -> Path:
+    """The folder of a run of 40 trials of all kinds: complete, infeasible and failed ones; the test's own."""
+    return Path(shutil.copytree(_mixed_run, tmp_path / "run"))
 
 
 @pytest.fixture

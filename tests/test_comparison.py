@@ -14,9 +14,10 @@ from mnas.errors import MeasurementError, SettingsError
 from mnas.folder import load_result
 from mnas.models import reference_architecture
 from mnas.objective import Latency
-from mnas.report import dominance, render_html
+from mnas.report import render_markdown
 from mnas.result import Comparison, Rated, SearchResult
 from mnas.space import Architecture
+from mnas.views import dominance
 
 NAMES = ["efficientnet-b0-relu", "mnasnet-a1", "mnasnet-b1", "mobilenet-v2"]
 SETTINGS = {
@@ -82,7 +83,7 @@ def test_it_is_stored_and_not_measured_again(found, monkeypatch):
 
 
 def test_the_report_and_the_sentences_tell_it(found):
-    page = render_html(found)
+    page = render_markdown(found.folder)
     for comparison, sentence in zip(found.comparisons, dominance(found.comparisons), strict=True):
         assert sentence.startswith(comparison.reference.label)
         if comparison.speedup is not None:

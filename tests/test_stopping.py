@@ -25,7 +25,7 @@ from mnas.executors import ThreadExecutor
 from mnas.folder import load_result
 from mnas.objective import AbsoluteReward, Latency, Measurement, WeightedProduct
 from mnas.plan import plan_from
-from mnas.report import render_html
+from mnas.report import render_markdown
 from mnas.space import Architecture
 from mnas.stopping import Forecast, StoppingRule
 from mnas.trial import Trial, TrialState
@@ -235,8 +235,8 @@ def test_trials_are_stopped_and_the_front_stays(simulate, curved_accuracy, tmp_p
     stopped = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
     whole = simulate(accuracy=curved_accuracy, out=tmp_path / "b", **STOPPING | {"stopping": {"use": False}})
     assert 5 <= stopped.counts.stopped <= 28
-    assert f"<b>{stopped.counts.stopped}</b> stopped early" in render_html(stopped)
-    assert "stopped early" not in render_html(whole)
+    assert f"({stopped.counts.stopped} stopped early" in render_markdown(stopped.folder)
+    assert "stopped early" not in render_markdown(whole.folder)
     assert stopped.counts.epochs == 4 * stopped.counts.distinct
     assert stopped.counts.epochs_saved == 4 * stopped.counts.distinct - sum(len(t.curve) for t in stopped.trials)
     assert (whole.counts.stopped, whole.counts.epochs_saved) == (0, 0)

@@ -33,7 +33,7 @@ from mnas.storage import RunStorage
 from mnas.trial import Trial
 
 _VERSIONED = ("mnas", "torch", "onnxruntime", "onnx", "numpy")
-_OWN_TABLES = ("run", "versions")  # of run.toml; the rest are settings
+OWN_TABLES = ("run", "versions")  # of run.toml; the rest are settings
 
 
 def load_result(folder: str | Path, storage: RunStorage | None = None) -> SearchResult:
@@ -46,7 +46,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
     if storage is None:
         with RunStorage.read(folder) as opened:
             return load_result(folder, opened)
-    settings = _read_run_toml(folder)
+    settings = read_run_toml(folder)
     device = storage.meta("device") or ""
     reach = storage.meta("reach_ms") or (0.0, 0.0)
     measured, trials = load_measured_front(storage), storage.trials()
@@ -66,7 +66,7 @@ def load_result(folder: str | Path, storage: RunStorage | None = None) -> Search
         notes=(
             *_note_disturbed(trials),
             *_notes_of_devices(trials),
-            *_measured_notes(measured, device, trials),
+            *measured_notes(measured, device, {t.architecture.id: t.number for t in reversed(trials)}),
             *filter(None, [storage.meta("ended_early")]),
         ),
         measured=measured,
@@ -83,7 +83,7 @@ def load_status(folder: Path) -> Status:
     if status is not None:
         return status
     with RunStorage.read(folder) as storage:
-        settings = _read_run_toml(folder)
+        settings = read_run_toml(folder)
         name, total = settings.get("name", folder.name), int(settings.get("trials", 0))
         trials = storage.trials()
         state: State = "running" if storage.is_being_written() else "finished" if len(trials) >= total else "stopped"
@@ -96,7 +96,7 @@ def load_status(folder: Path) -> Status:
 
 def stored_settings(folder: Path) -> Settings:
     """The settings a run was made with."""
-    data = {key: value for key, value in _read_run_toml(folder).items() if key not in _OWN_TABLES}
+    data = {key: value for key, value in read_run_toml(folder).items() if key not in OWN_TABLES}
     return parse_settings(data, f"{folder}/run.toml")
 
 
@@ -108,7 +108,7 @@ def versions() -> dict[str, str]:
 def write_run_toml(folder: Path, settings: Mapping[str, Any], device: DeviceInfo) -> None:
     """Write every resolved setting and where the run is made; what its beginning said stays."""
     path = folder / "run.toml"
-    begun = _read_run_toml(folder) if path.exists() else {}
+    begun = read_run_toml(folder) if path.exists() else {}
     made = begun.get("run", {})
     document = toml_values(settings)
     document["run"] = {
@@ -126,11 +126,16 @@ def write_run_toml(folder: Path, settings: Mapping[str, Any], device: DeviceInfo
 def _note_disturbed(trials: Sequence[Trial]) -> tuple[str, ...]:
     """What has to be said of latencies that were accepted although the device was busy."""
     latencies = [trial.measurement.latency for trial in trials if trial.measurement.latency and not trial.cached]
-    disturbed = [reason for latency in latencies if (reason := latency.environment.get("disturbed"))]
+    return disturbed_notes([str(latency.environment.get("disturbed") or "") for latency in latencies])
+
+
+def disturbed_notes(reasons: Sequence[str]) -> tuple[str, ...]:
+    """The note on measured latencies of which some have a reason why they are disturbed, others an empty one."""
+    disturbed = [reason for reason in reasons if reason]
     if not disturbed:
         return ()
     return (
-        f"{len(disturbed)} of {len(latencies)} latencies were measured on a busy device, and their intervals are as "
+        f"{len(disturbed)} of {len(reasons)} latencies were measured on a busy device, and their intervals are as "
         f"wide as the disturbance; the last: {disturbed[-1]}",
     )
 
@@ -141,7 +146,12 @@ def _notes_of_devices(trials: Sequence[Trial]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(note for found in latencies if found for note in found.environment.get("notes", ())))
 
 
-def _read_run_toml(folder: Path) -> dict[str, Any]:
+def read_run_toml(folder: Path) -> dict[str, Any]:
+    """What run.toml says, as plain values.
+
+    Raises:
+        StorageError: there is none, or it is damaged.
+    """
     path = folder / "run.toml"
     if not path.is_file():
         raise StorageError(f"{folder} is not a run folder: it has no run.toml")
@@ -175,11 +185,13 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def _measured_notes(measured: MeasuredFront | None, device: str, trials: Sequence[Trial]) -> tuple[str, ...]:
-    """What the measured front has to say: another device than the profile's, and what was dropped."""
+def measured_notes(measured: MeasuredFront | None, device: str, numbers: Mapping[str, int]) -> tuple[str, ...]:
+    """What the measured front has to say: another device than the profile's, and what was dropped.
+
+    `numbers` are of the trials, by the network's id.
+    """
     if measured is None:
         return ()
-    numbers = {trial.architecture.id: trial.number for trial in reversed(trials)}
     notes = [
         f"trial {numbers[name]} was dropped from the front: {why}"
         for name, why in measured.dropped.items()

@@ -46,17 +46,18 @@ class Staircase(Generic[_T]):
         self._latencies: list[float] = []
         self._accuracies: list[float] = []
 
-    def add(self, latency: float, accuracy: float, item: _T) -> None:
-        """Take a point in, unless another is as good; what it dominates goes."""
+    def add(self, latency: float, accuracy: float, item: _T) -> bool:
+        """Take a point in, unless another is as good; what it dominates goes. Whether it was taken in."""
         latencies, accuracies = self._latencies, self._accuracies
         place = bisect_right(latencies, latency)
         if place and accuracies[place - 1] >= accuracy:
-            return
+            return False
         start = place - 1 if place and latencies[place - 1] == latency else place
         end = bisect_right(accuracies, accuracy, lo=start)
         latencies[start:end] = [latency]
         accuracies[start:end] = [accuracy]
         self.items[start:end] = [item]
+        return True
 
 
 def hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:

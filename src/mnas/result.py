@@ -52,17 +52,22 @@ class Tally:
 
     def add(self, trial: Trial) -> None:
         """Count a trial."""
-        if trial.state is TrialState.COMPLETE:
-            self.best_reward = trial.reward if self.best_reward is None else max(self.best_reward, trial.reward)
-        if trial.cached:
+        self.count(trial.state, trial.cached, len(trial.curve))
+        if trial.state is not TrialState.COMPLETE:
+            return
+        self.best_reward = trial.reward if self.best_reward is None else max(self.best_reward, trial.reward)
+        if not trial.cached and trial.latency_ms is not None and trial.accuracy is not None:
+            self.front.add(trial.latency_ms, trial.accuracy, trial)
+
+    def count(self, state: TrialState, cached: bool, epochs: int) -> None:
+        """Count how a trial ended, after so many epochs, and nothing else of it."""
+        if cached:
             self._cached += 1
             return
-        self._states[trial.state] += 1
-        self._curves += bool(trial.curve)
-        self._epochs += len(trial.curve)
-        self._longest = max(self._longest, len(trial.curve))
-        if trial.state is TrialState.COMPLETE and trial.latency_ms is not None and trial.accuracy is not None:
-            self.front.add(trial.latency_ms, trial.accuracy, trial)
+        self._states[state] += 1
+        self._curves += bool(epochs)
+        self._epochs += epochs
+        self._longest = max(self._longest, epochs)
 
     @property
     def counts(self) -> Counts:

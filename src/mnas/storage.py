@@ -181,11 +181,54 @@ class RunStorage:
         rows = self._rows("SELECT body FROM trials ORDER BY number")
         return [Trial.from_dict(json.loads(body)) for (body,) in rows]
 
+    def trial_rows(self, after: int = -1, missing: Sequence[int] = ()) -> list[tuple[int, dict[str, Any]]]:
+        """Trials as stored values, by number: those numbered above `after`, and those among `missing`.
+
+        For who reads beside a search and remembers what was there: trials of searches that run asynchronously are not
+        stored in their order.
+        """
+        others = "SELECT value FROM json_each(?)"
+        sql = f"SELECT number, body FROM trials WHERE number > ? OR number IN ({others}) ORDER BY number"
+        rows = self._read(sql, after, _dumps(list(missing)))
+        with _named_errors(self.path.parent):
+            return [(number, json.loads(body)) for number, body in rows]
+
+    def trial(self, number: int) -> Trial:
+        """A stored trial.
+
+        Raises:
+            StorageError: it is not there.
+        """
+        rows = self._read("SELECT body FROM trials WHERE number = ?", number)
+        if not rows:
+            raise StorageError(f"{self.path} has no trial {number}")
+        with _named_errors(self.path.parent):
+            return Trial.from_dict(json.loads(rows[0][0]))
+
+    def told(self, positions: Sequence[int]) -> list[Any]:
+        """What the controller said when it was told, at these positions of the journal."""
+        sql = "SELECT body FROM journal WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position"
+        return [json.loads(body) for (body,) in self._read(sql, _dumps(list(positions)))]
+
+    def told_positions(self) -> list[tuple[int, int]]:
+        """Where in the journal the controller said something: the position, and the last trial it was told."""
+        sql = "SELECT position, numbers FROM journal WHERE kind = 'tell' AND body != 'null' ORDER BY position"
+        return [(position, max(json.loads(numbers), default=-1)) for position, numbers in self._read(sql)]
+
     def latency(self, architecture_id: str, device: str) -> Latency | None:
         """The stored measurement of a network on a device, if there is one."""
+        row = self.latency_row(architecture_id, device)
+        return Latency.from_dict(row) if row else None
+
+    def latency_row(self, architecture_id: str, device: str) -> dict[str, Any] | None:
+        """The same as stored values."""
         sql = "SELECT body FROM latencies WHERE architecture = ? AND device = ?"
         rows = self._read(sql, architecture_id, device)
-        return Latency.from_dict(json.loads(rows[0][0])) if rows else None
+        return dict(json.loads(rows[0][0])) if rows else None
+
+    def latency_count(self, device: str) -> int:
+        """How many measurements on a device are stored."""
+        return int(self._read("SELECT count(*) FROM latencies WHERE device = ?", device)[0][0])
 
     def finals(self) -> dict[str, Any]:
         """The stored trainings of the final comparison."""
@@ -194,7 +237,8 @@ class RunStorage:
     def meta(self, key: str) -> Any:
         """A stored fact, None if it is not there."""
         rows = self._read("SELECT value FROM meta WHERE key = ?", key)
-        return json.loads(rows[0][0]) if rows else None
+        with _named_errors(self.path.parent):
+            return json.loads(rows[0][0]) if rows else None
 
     # -- inside -------------------------------------------------------------------------------------------
 

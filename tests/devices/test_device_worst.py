@@ -13,7 +13,7 @@ from mnas.cli import _commands
 from mnas.devices import Device, DeviceInfo, SimulatedDevice, WorstOf, measure_together
 from mnas.errors import DeviceError, SettingsError
 from mnas.objective import Energy, Latency
-from mnas.report import render_html
+from mnas.report import render_markdown
 from mnas.space import Architecture
 from mnas.testing import DeviceConformance
 
@@ -111,7 +111,7 @@ def test_what_makes_no_sense_is_refused(devices, scales, said):
 @pytest.mark.slow
 def test_front_and_report_show_each_device(simulate):
     result = simulate(device=WorstOf([MadeUnit("a"), Overhead("b")]), trials=10)
-    page = render_html(result)
+    page = render_markdown(result.folder)
     runner = CliRunner()
     table = runner.invoke(_commands.app, ["front", str(result.folder)]).stdout
     document = json.loads(runner.invoke(_commands.app, ["front", str(result.folder), "--json"]).stdout)
@@ -130,7 +130,7 @@ def test_front_and_report_show_each_device(simulate):
 
 
 def test_one_device_has_no_columns_of_others(simulate):
-    page = render_html(simulate(trials=5))
+    page = render_markdown(simulate(trials=5).folder)
     assert "simulated ms" not in page
     assert "energy" not in page
 

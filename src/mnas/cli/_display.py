@@ -19,7 +19,6 @@ from rich.table import Table
 from mnas.loop import Progress as SearchProgress
 from mnas.loop import Watch
 from mnas.objective import Latency
-from mnas.report import dominance, verdict
 from mnas.result import Comparison, Counts, MeasuredFront, Rated, SearchResult, part_names
 from mnas.space import (
     Architecture,
@@ -31,6 +30,7 @@ from mnas.space import (
     weight_bytes,
 )
 from mnas.trial import Trial
+from mnas.views import dominance, verdict
 
 if TYPE_CHECKING:
     from mnas.devices import Reachable

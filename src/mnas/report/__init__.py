@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnas.report._card import Candidate, Card, Origin
-from mnas.report._verdict import dominance, verdict
+from mnas.report._files import page_files
 from mnas.result import SearchResult
 
 if TYPE_CHECKING:
@@ -20,29 +20,58 @@ __all__ = [
     "Candidate",
     "Card",
     "Origin",
-    "dominance",
     "draw_boxes",
+    "export_report",
+    "page_files",
     "render_card_html",
     "render_card_markdown",
     "render_html",
-    "verdict",
+    "render_markdown",
     "write_card",
     "write_report",
 ]
 
 
 def write_report(result: SearchResult) -> None:
-    """Write report.html and front.png into the run folder."""
+    """Write report.html and front.png into the run folder, at the end of a search."""
     from mnas.report._report import write_report as write
 
     write(result)
 
 
-def render_html(result: SearchResult) -> str:
-    """The report as one self-contained HTML page."""
+def export_report(folder: Path, to: str, out: Path) -> None:
+    """Write a run's report as "html", "pdf" or "md".
+
+    Raises:
+        SettingsError: an unknown format, no such folder to write to, or, for pdf, no browser to print with.
+        StorageError: there is no run, it is broken, or the file could not be written.
+    """
+    from mnas.report._report import export_report as export
+
+    export(folder, to, out)
+
+
+def render_html(folder: Path) -> str:
+    """A run as one page that needs nothing from elsewhere: the page of `mnas board`, as it stands now.
+
+    Raises:
+        StorageError: there is no run, or it is broken.
+    """
     from mnas.report._report import render_html as render
 
-    return render(result)
+    return render(folder)
+
+
+def render_markdown(folder: Path) -> str:
+    """A run as Markdown: the same figures, in tables.
+
+    Raises:
+        StorageError: there is no run, or it is broken.
+    """
+    from mnas.report._markdown import render_markdown as render
+    from mnas.views import RunView
+
+    return render(RunView(folder))
 
 
 def write_card(card: Card, folder: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,15 @@ from jinja2 import Environment, PackageLoader
 from mnas._whole_file import write_whole
 from mnas.report._card import Card
 from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
+from mnas.report._plain import plain_markdown
 from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
+from mnas.views import conditions
 
 if TYPE_CHECKING:
     from mnas.export import Exported
 
 _FEW_MISTAKES, _MANY_MISTAKES = 10, 30  # beside a matrix, and in its place
 _MOST_CLASSES = 100  # with a row of their own
-_MOST_TEXTS = 3  # of a condition
-_UNSAID = ("devices", "notes", "model_bytes")  # of a latency's conditions: said elsewhere on the page
 
 
 def write_card(card: Card, folder: Path) -> None:
@@ -47,7 +46,7 @@ def render_card_html(card: Card) -> str:
 def render_card_markdown(card: Card) -> str:
     """The card as Markdown: the same facts, in tables."""
     environment = _environment(autoescape=False)
-    environment.finalize = _plain_markdown
+    environment.finalize = plain_markdown
     return environment.get_template("card.md.jinja").render(**_facts(card))
 
 
@@ -74,13 +73,6 @@ def _allowed(export: Exported) -> str:
     return f"{100 * tolerance.int8_agreement:g} % equal, {100 * tolerance.int8_accuracy_loss:g} % lost"
 
 
-def _plain_markdown(value: Any) -> Any:
-    """Text that cannot end a table's cell or begin a tag."""
-    if not isinstance(value, str) or hasattr(value, "__html__"):  # what is marked as safe has that
-        return value
-    return value.replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")
-
-
 def _facts(card: Card) -> dict[str, Any]:
     architecture, latency = card.architecture, card.latency
     return {
@@ -91,45 +83,10 @@ def _facts(card: Card) -> dict[str, Any]:
         "madds": count_madds(architecture),
         "weight_bytes": weight_bytes(architecture),
         "activation_bytes": peak_activation_bytes(architecture),
-        "conditions": _conditions(latency.environment) if latency else {},
+        "conditions": conditions(latency.environment) if latency else {},
         "classes": _classes(card)[:_MOST_CLASSES],
         "mistakes": _mistakes(card),
     }
-
-
-def _conditions(environment: Mapping[str, Any]) -> dict[str, str]:
-    """Of a latency, each in a few words; what was measured has every number."""
-    told = {key.replace("_", " "): _told(value) for key, value in environment.items() if key not in _UNSAID}
-    return {key: words for key, words in told.items() if words}
-
-
-def _told(value: Any) -> str:
-    """Numbers with four digits, of many the least and the greatest, of many texts those that come most often."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {words}" for key, each in value.items() if (words := _told(each)))
-    if isinstance(value, list | tuple):
-        return _told_together([each for each in _flat(value) if each is not None])
-    return str(value)
-
-
-def _flat(values: Sequence[Any]) -> list[Any]:
-    return [each for value in values for each in (_flat(value) if isinstance(value, list | tuple) else [value])]
-
-
-def _told_together(values: Sequence[Any]) -> str:
-    if not values:
-        return ""
-    if all(isinstance(value, int | float) for value in values):
-        low, high = _told(min(values)), _told(max(values))
-        return low if low == high else f"{low} to {high}"
-    often = Counter(map(_told, values)).most_common(_MOST_TEXTS)
-    rest = len(values) - sum(count for _, count in often)
-    texts = [f"{text} ({count} times)" if count > 1 else text for text, count in often]
-    return "; ".join(texts + ([f"and {rest} more"] if rest else []))
 
 
 def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,33 +44,6 @@ def front_figure(result: SearchResult, marked: Trial | None = None) -> Figure:
     axes.set_ylabel(f"accuracy (%), {_short(_task(result))}")
     axes.set_title(f"{result.name}: {result.counts.trials} trials, {len(result.front)} on the Pareto front")
     axes.legend(loc="lower right", frameon=False)
-    return figure
-
-
-def progress_figure(result: SearchResult) -> Figure:
-    """Reward of each trial and the best so far, over trials."""
-    figure, axes = _figure(_LOW)
-    trials = [t for t in result.trials if t.state is TrialState.COMPLETE]
-    numbers = [t.number for t in trials]
-    axes.plot(numbers, [t.reward for t in trials], ".", color=GREY, markersize=4, label="reward")
-    best = list(accumulate((t.reward for t in trials), max))
-    axes.step(numbers, best, where="post", color=BLUE, label="best so far")
-    axes.set_xlabel("trial")
-    axes.set_ylabel("reward")
-    axes.legend(loc="lower right", frameon=False)
-    return figure
-
-
-def latency_figure(result: SearchResult) -> Figure:
-    """The distribution of sampled latencies against the target (Tan et al. 2019, Fig. 6)."""
-    figure, axes = _figure(_LOW)
-    latencies = [t.latency_ms for t in result.trials if t.latency_ms is not None]
-    axes.hist(latencies, bins=min(40, max(8, len(latencies) // 8)), color=BLUE, alpha=0.8)
-    if result.target_ms:
-        axes.axvline(result.target_ms, color=ORANGE, linestyle="--", label="target")
-        axes.legend(frameon=False)
-    axes.set_xlabel("latency (ms)")
-    axes.set_ylabel("trials")
     return figure
 
 
