@@ -181,17 +181,16 @@ class RunStorage:
         rows = self._rows("SELECT body FROM trials ORDER BY number")
         return [Trial.from_dict(json.loads(body)) for (body,) in rows]
 
-    def trial_rows(self, after: int = -1, missing: Sequence[int] = ()) -> list[tuple[int, dict[str, Any]]]:
-        """Trials as stored values, by number: those numbered above `after`, and those among `missing`.
+    def trial_rows(self, after: int = -1, missing: Sequence[int] = ()) -> list[tuple[int, str]]:
+        """Trials as stored, by number: those numbered above `after`, and those among `missing`; each is JSON.
 
         For who reads beside a search and remembers what was there: trials of searches that run asynchronously are not
         stored in their order.
         """
-        others = "SELECT value FROM json_each(?)"
-        sql = f"SELECT number, body FROM trials WHERE number > ? OR number IN ({others}) ORDER BY number"
-        rows = self._read(sql, after, _dumps(list(missing)))
-        with _named_errors(self.path.parent):
-            return [(number, json.loads(body)) for number, body in rows]
+        wanted = "number > ?1 UNION ALL SELECT number, body FROM trials WHERE number <= ?1 AND number IN"
+        # Not one condition with OR, for which SQLite reads the whole table.
+        sql = f"SELECT number, body FROM trials WHERE {wanted} (SELECT value FROM json_each(?2)) ORDER BY number"
+        return self._read(sql, after, _dumps(list(missing)))
 
     def trial(self, number: int) -> Trial:
         """A stored trial.

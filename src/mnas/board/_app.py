@@ -58,8 +58,14 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 def create_app(folders: Sequence[Path], token: str | None = None, hosts: Collection[str] | None = None) -> FastAPI:
     """The application that answers for these run folders; see `mnas.board.create_app`."""
     views = [RunView(folder, str(place)) for place, folder in enumerate(folders)]
-    about = {"title": "mnas board", "version": metadata.version("mnas"), "description": "Runs of mnas, read only."}
-    app = FastAPI(**about, docs_url=None, redoc_url=None, responses=_PROBLEMS)
+    app = FastAPI(
+        title="mnas board",
+        description="Runs of mnas, read only.",
+        version=metadata.version("mnas"),
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEMS,
+    )
     _add_errors(app)
     _add_page(app)
     _add_api(app, views)

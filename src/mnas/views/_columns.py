@@ -109,13 +109,6 @@ class TrialColumns:
         is_dropped = self.architecture_id[place] in self.dropped
         return self.state[place] == "COMPLETE" and self.is_on_device[place] and not is_dropped
 
-    def counts(self) -> Counts:
-        """How many trials ended how."""
-        fresh = [place for place, cached in enumerate(self.cached) if not cached]
-        return Counts.tally(
-            [self.state[place] for place in fresh], [self.epochs[place] for place in fresh], len(self)
-        )
-
     def _consider(self, place: int) -> None:
         """Let a trial onto the front and into the contest for the best."""
         if not self.stands(place):
@@ -137,7 +130,8 @@ class TrialColumns:
             return
         if not cached:
             self.disturbed.append(str(latency["environment"].get("disturbed") or ""))
-        self.device_notes |= dict.fromkeys(map(str, latency["environment"].get("notes", ())))
+        if notes := latency["environment"].get("notes"):
+            self.device_notes |= dict.fromkeys(map(str, notes))
 
     def _add_parts(self, parts: Mapping[str, float]) -> None:
         for name in parts:

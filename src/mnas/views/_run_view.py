@@ -56,6 +56,7 @@ class RunView:
         self.folder, self.id = folder, id
         self._reader = RunReader(folder)
         self._lock = threading.RLock()
+        self._search: tuple[tuple[int, ...], SearchView] | None = None
         self._importance: tuple[int, int, Importances] | None = None
         self._space: tuple[int, SearchSpace | None] | None = None
 
@@ -131,19 +132,26 @@ class RunView:
     def search(self) -> SearchView:
         """How the search went, and what was learnt."""
         with self._opened() as storage:
-            columns, (space, choices) = self._reader.columns, self._choices(storage)
-            point, found = reference_point(storage.meta("reach_ms")), self._importances(choices)
-            return SearchView.model_construct(
-                **series(columns, point),
-                reference_point=point,
-                target_ms=storage.meta("target_ms"),
-                preferences=preferences(columns, choices, storage),
-                window=window_of(len(columns)),
-                importance=found.rows,
-                importance_method=METHOD,
-                explained=found.explained,
-                optimum=optimum(columns, self._distinct_size(space)),
-            )
+            columns, told = self._reader.columns, storage.told_positions()
+            key = (self._reader.generation, len(columns), len(columns.dropped), len(told))
+            if self._search is None or self._search[0] != key:  # a page that is open asks every few seconds
+                self._search = (key, self._searched(storage))
+            return self._search[1]
+
+    def _searched(self, storage: RunStorage) -> SearchView:
+        columns, (space, choices) = self._reader.columns, self._choices(storage)
+        point, found = reference_point(storage.meta("reach_ms")), self._importances(choices)
+        return SearchView.model_construct(
+            **series(columns, point),
+            reference_point=point,
+            target_ms=storage.meta("target_ms"),
+            preferences=preferences(columns, choices, storage),
+            window=window_of(len(columns)),
+            importance=found.rows,
+            importance_method=METHOD,
+            explained=found.explained,
+            optimum=optimum(columns, self._distinct_size(space)),
+        )
 
     def machines(self) -> MachinesView:
         """What works on the run right now, as its driver said."""

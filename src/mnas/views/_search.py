@@ -90,27 +90,31 @@ def _said(choices: tuple[Choice, ...], storage: RunStorage) -> list[Preference]:
 
 def _shown(columns: TrialColumns, choices: tuple[Choice, ...]) -> list[Preference]:
     """Shares of the options among the trials before each step, by number."""
+    import numpy as np
+
     places = [columns.places[number] for number in sorted(columns.places)]
+    if not places:
+        return []
     window = window_of(len(places))
-    ends = _spread(list(range(min(window, len(places)), len(places) + 1))) if places else []
+    ends = _spread(list(range(min(window, len(places)), len(places) + 1)))
+    starts = [max(0, end - window) for end in ends]
+    tokens = np.array([columns.tokens[place] for place in places])  # (trials, choices)
+    steps = [columns.number[places[end - 1]] for end in ends]
     found = []
     for index, choice in enumerate(choices):
-        answers = [columns.tokens[place][index] for place in places]
-        rows = [_shares(answers[max(0, end - window) : end], len(choice.options)) for end in ends]
+        is_chosen = tokens[:, index, None] == np.arange(len(choice.options))
+        counts = np.concatenate([np.zeros((1, len(choice.options)), int), is_chosen.cumsum(0)])
+        shares = (counts[ends] - counts[starts]) / np.subtract(ends, starts)[:, None]
         found.append(
             Preference(
                 choice=choice.name,
                 options=[str(option) for option in choice.options],
-                steps=[columns.number[places[end - 1]] for end in ends],
-                probabilities=rows,
+                steps=steps,
+                probabilities=shares.round(4).tolist(),
                 source="trials",
             )
         )
     return found
-
-
-def _shares(answers: Sequence[int], options: int) -> list[float]:
-    return [round(answers.count(option) / len(answers), 4) for option in range(options)]
 
 
 def _spread(values: Sequence[_T]) -> list[_T]:
