@@ -81,7 +81,8 @@ _ACTS = {
 _HELP = f"""
 window.pointer = (kind, x, y) => {{
   const box = {_CANVAS}.getBoundingClientRect();
-  {_CANVAS}.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, view: window, clientX: box.x + x, clientY: box.y + y }}));
+  const place = {{ clientX: box.x + x, clientY: box.y + y }};
+  {_CANVAS}.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, view: window, ...place }}));
   if (kind === 'mouseup') window.dispatchEvent(new PointerEvent('pointerup'));
 }};
 window.go = (view) => {{ location.hash = `#/${{view}}`; window.dispatchEvent(new HashChangeEvent('hashchange')); }};

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mnas.accuracy import SimulatedAccuracy
 from mnas.devices import SimulatedDevice
-from mnas.evaluator import counted
+from mnas.judging import counted
 from mnas.objective import WeightedProduct
 from mnas.run import search
 from mnas.space import SearchSpace, Tokens, mnasnet_space

@@ -233,7 +233,8 @@ class ModelFolder:
     def choice(self) -> tuple[list[Candidate], list[str]]:
         """What it was chosen among, and the commands that make it again; nothing where it was not chosen."""
         row = self._read("choice.json") or {"candidates": [], "commands": []}
-        candidates = [Candidate(**{**each, "latency": Latency.from_dict(each["latency"])}) for each in row["candidates"]]
+        rows = row["candidates"]
+        candidates = [Candidate(**{**each, "latency": Latency.from_dict(each["latency"])}) for each in rows]
         return candidates, row["commands"]
 
     def set_choice(self, candidates: Sequence[Candidate], commands: Sequence[str]) -> None:
