@@ -68,15 +68,14 @@ class Evaluator:
         self._retries = 0
         self._failures: deque[tuple[int, str]] = deque(maxlen=_SHOWN)
 
-    def submit(self, proposals: Sequence[Proposal], told: Sequence[Trial] = ()) -> None:
-        """Begin to evaluate proposals; `told` is all that the controller was told before it made them.
+    def submit(self, proposals: Sequence[Proposal], told: Sequence[Trial] = (), known: int = 0) -> None:
+        """Begin to evaluate proposals; which of their trainings end early follows from the first `known` trials told.
 
-        Which trainings end early follows from that alone: what else is known by then depends on how fast things
-        went, and on when a search was interrupted.
+        Not from whatever is known by now: that depends on how fast things went, and on when a search was interrupted.
         """
-        if self.stopping and len(told) != self._learnt_from:
-            self._latest = self.stopping.learn(told, self.objective, self._device)
-            self._learnt_from = len(told)
+        if self.stopping and known != self._learnt_from:
+            self._latest = self.stopping.learn(told[:known], self.objective, self._device)
+            self._learnt_from = known
         for proposal in sorted(proposals, key=lambda proposal: proposal.number):
             if self._latest is not None:
                 self._evidence[proposal.number] = self._latest

@@ -110,7 +110,7 @@ class SearchLoop:
         proposals = tuple(Proposal(number, tokens) for number, tokens in numbered)
         self.storage.add_ask(proposals)
         self._note_asked(proposals)
-        self.evaluator.submit(proposals, self._told[: self._lessons(len(self._told))])
+        self.evaluator.submit(proposals, self._told, known=self._lessons(len(self._told)))
 
     def _evaluate(self) -> None:
         """Wait until enough has finished to be told."""
@@ -184,7 +184,7 @@ class SearchLoop:
         for ask, told in asks:
             still_open = [proposal for proposal in ask.proposals if proposal.number in self._open]
             if still_open:
-                self.evaluator.submit(still_open, self._told[: self._lessons(told)])
+                self.evaluator.submit(still_open, self._told, known=self._lessons(told))
 
     def _replay_ask(self, entry: Ask) -> None:
         stored = [proposal.tokens for proposal in entry.proposals]
