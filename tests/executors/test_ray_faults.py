@@ -87,12 +87,12 @@ def check_whole(result: SearchResult, undisturbed: SearchResult, essence: Callab
 
 def test_workers_killed_at_20_random_moments_cost_no_trial(simulate, essence, tmp_path):
     def strike(rng: random.Random, progress: Progress) -> bool:
-        busy = [w.name for w in progress.activity.workers if w.trial is not None and ":" in w.name]
-        if not busy:
-            return False
-        with suppress(ProcessLookupError):
-            os.kill(int(rng.choice(busy).rpartition(":")[2]), signal.SIGKILL)
-            return True
+        workers = progress.activity.workers if progress.activity else ()
+        busy = [int(w.name.rpartition(":")[2]) for w in workers if w.trial is not None and ":" in w.name]
+        with suppress(ProcessLookupError):  # it may just have ended
+            if busy:
+                os.kill(rng.choice(busy), signal.SIGKILL)
+                return True
         return False
 
     common = {"controller": {"name": "ppo", "batch": 10}, "trials": 80}
