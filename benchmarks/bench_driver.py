@@ -1,6 +1,6 @@
 """What a search costs beside its trainings and measurements: time per trial, memory, and the time to go on.
 
-    python benchmarks/bench_driver.py [--trials 10000] [--stored 100000]
+    python benchmarks/bench_driver.py [--trials 10000] [--stored 100000] [--parts overhead memory resume]
 
 Overhead: a search on the simulated device with simulated accuracy, which are formulas, told trial by trial; all of
 its time but theirs is the driver's: asking, decoding, counting, storing (on disk when a call returns), telling, and
@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--stored", type=int, default=100_000)
+    parser.add_argument("--parts", nargs="+", default=["overhead", "memory", "resume"])
     parser.add_argument("--open", type=Path, help="only open this run as a search does, and say what that takes")
     parser.add_argument("--controller", default="random")
     parser.add_argument("--replay", action="store_true")
@@ -62,15 +63,19 @@ def main() -> None:
     if arguments.open:
         print(json.dumps(_opened(arguments.open, arguments.controller, arguments.replay)))
         return
-    rows: dict[str, Any] = {"overhead": {name: _overhead(name, arguments.trials) for name in ("random", "evolution")}}
-    for name, found in rows["overhead"].items():
-        windows = " ".join(f"{ms:.2f}" for ms in found["ms_by_tenth"])
-        print(f"{name:10} {found['cpu_ms']:.2f} ms of processor time per trial; wall time, tenth by tenth: {windows}")
-    rows["memory"] = _memory(arguments.stored)
-    print(f"{arguments.stored:,} stored trials: {rows['memory']}")
-    rows["resume_s"] = dict(_resumes(arguments.trials))
-    for name, seconds in rows["resume_s"].items():
-        print(f"{name:10} {arguments.trials:,} trials: {seconds}")
+    rows: dict[str, Any] = {}
+    if "overhead" in arguments.parts:
+        rows["overhead"] = {name: _overhead(name, arguments.trials) for name in ("random", "evolution")}
+        for name, found in rows["overhead"].items():
+            tenths = " ".join(f"{ms:.2f}" for ms in found["ms_by_tenth"])
+            print(f"{name:10} {found['cpu_ms']:.2f} ms of processor time per trial; wall time, by tenths: {tenths}")
+    if "memory" in arguments.parts:
+        rows["memory"] = _memory(arguments.stored)
+        print(f"{arguments.stored:,} stored trials: {rows['memory']}")
+    if "resume" in arguments.parts:
+        rows["resume_s"] = dict(_resumes(arguments.trials))
+        for name, seconds in rows["resume_s"].items():
+            print(f"{name:10} {arguments.trials:,} trials: {seconds}")
     print(json.dumps({"benchmark": "driver", "trials": arguments.trials, "stored": arguments.stored, **rows}))
 
 
