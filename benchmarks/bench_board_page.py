@@ -68,7 +68,10 @@ _ACTS = {
         "trials",
         "document.querySelector(`[data-panel=trials] [data-key=${['reward', 'latency_ms'][REPEAT % 2]}]`).click()",
     ),
-    "scroll trials": ("trials", "document.querySelector('#trials-table .virtual-box').scrollTop = 9000 * (REPEAT + 1)"),
+    "scroll trials": (
+        "trials",
+        "document.querySelector('#trials-table .virtual-box').scrollTop = 9000 * (REPEAT + 1)",
+    ),
     "open Front": ("trials", "go('front')"),
     "open Search": ("trials", "go('search')"),
     "open Trials": ("front", "go('trials')"),
@@ -102,7 +105,9 @@ def main() -> None:
         "trials": arguments.trials,
         "repeats": arguments.repeats,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "ms": {name: {"median": round(median(found), 1), "worst": round(max(found), 1)} for name, found in rows.items()},
+        "ms": {
+            name: {"median": round(median(found), 1), "worst": round(max(found), 1)} for name, found in rows.items()
+        },
     }
     print(json.dumps(document))
 

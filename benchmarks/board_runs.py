@@ -14,9 +14,10 @@ from pathlib import Path
 
 from mnas.accuracy import SimulatedAccuracy
 from mnas.devices import SimulatedDevice
-from mnas.objective import Measurement, WeightedProduct
+from mnas.evaluator import counted
+from mnas.objective import WeightedProduct
 from mnas.run import search
-from mnas.space import SearchSpace, Tokens, count_madds, count_params, mnasnet_space, weight_bytes
+from mnas.space import SearchSpace, Tokens, mnasnet_space
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
 
@@ -108,13 +109,11 @@ class _Maker:
         elif chance < 0.1:
             state, curve = TrialState.STOPPED, curve[:2]
         is_trained = state in (TrialState.COMPLETE, TrialState.STOPPED)
-        measurement = Measurement(
-            count_params(architecture),
-            count_madds(architecture),
-            weight_bytes(architecture),
-            replace(exact, samples_ms=samples),
-            curve[-1] if is_trained else None,
-            "simulated formula 1",
+        measurement = replace(
+            counted(architecture),
+            latency=replace(exact, samples_ms=samples),
+            accuracy=curve[-1] if is_trained else None,
+            task="simulated formula 1",
         )
         is_complete = state is TrialState.COMPLETE
         return Trial(

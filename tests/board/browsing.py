@@ -61,11 +61,14 @@ def browser() -> Iterator[Browser]:
 def look(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens pages, and at the end asks that none had an error or a request to another host.
 
-    `look(url, width=390, allowed=["409"])` gives the page; lines of its console that hold what is allowed are no error.
+    `look(url, width=390, allowed=("409",))` gives the page; lines of its console that hold what is allowed are no
+    errors.
     """
     errors: list[str] = []
 
-    def opened(url: str, *, width: int = 1280, height: int = 800, allowed: tuple[str, ...] = (), **options: Any) -> Page:
+    def opened(
+        url: str, *, width: int = 1280, height: int = 800, allowed: tuple[str, ...] = (), **options: Any
+    ) -> Page:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         stack.callback(context.close)
         page = context.new_page()

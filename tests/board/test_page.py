@@ -123,7 +123,9 @@ def point(page: Page, latency_ms: float, accuracy: float) -> tuple[float, float]
     """Where a network is drawn, in pixels of the window."""
     box = page.locator("#chart-front").bounding_box()
     assert box is not None
-    x, y = page.evaluate("([x, y]) => [mnas.views.front.picture.map.x(x), mnas.views.front.picture.map.y(y)]", [latency_ms, accuracy])
+    x, y = page.evaluate(
+        "([x, y]) => [mnas.views.front.picture.map.x(x), mnas.views.front.picture.map.y(y)]", [latency_ms, accuracy]
+    )
     return box["x"] + x, box["y"] + y
 
 
@@ -144,6 +146,13 @@ def test_a_rectangle_selects_and_what_is_selected_is_listed(run: SearchResult, s
     assert title.inner_text() == f"Selection: {len(inside)} trials"
     listed = page.locator("#front-selected tr[data-index] a").all_inner_texts()
     assert {int(text) for text in listed} <= {trial.number for trial in inside}
+    # It ends a selection and opens nothing, though a network lies beneath.
+    end_x, end_y = point(page, run.front[-1].latency_ms or 0, 100 * (run.front[-1].accuracy or 0))
+    page.mouse.move(from_x, to_y)
+    page.mouse.down()
+    page.mouse.move(end_x, end_y, steps=4)
+    page.mouse.up()
+    assert page.url.endswith("#/front")
     # The same by numbers, for who has no mouse.
     page.click("#front-clear")
     for name, value in {"x0": 15, "x1": 25, "y0": low, "y1": high}.items():
@@ -213,7 +222,9 @@ def test_two_runs_lie_over_each_other(
     assert page.locator("main b", has_text="second").count() == 0
     assert "taken" not in page.title().replace(names[1], "")
     page.click('#front-runs [data-run="1"]')
-    page.wait_for_function("count => document.querySelectorAll('#front-table tbody tr').length === count", arg=len(runs[0].front))
+    page.wait_for_function(
+        "count => document.querySelectorAll('#front-table tbody tr').length === count", arg=len(runs[0].front)
+    )
     page.select_option("#run", "1")
     assert view(page, "overview").locator("h1").is_visible()
     page.locator("#overview-facts").get_by_text("ppo").wait_for()
@@ -239,7 +250,9 @@ def test_a_phone_is_wide_enough_and_touch_opens(run: SearchResult, serve: Serve,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_stands_in_the_way_of_assistive_technology(theme: str, run: SearchResult, serve: Serve, look: Look) -> None:
+def test_nothing_stands_in_the_way_of_assistive_technology(
+    theme: str, run: SearchResult, serve: Serve, look: Look
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="accessibility is checked with axe")
     page = look(serve(run.folder), color_scheme=theme)
     assert page.locator("html").get_attribute("data-theme") == theme
@@ -247,7 +260,9 @@ def test_nothing_stands_in_the_way_of_assistive_technology(theme: str, run: Sear
         view(page, name)
         page.wait_for_timeout(500)
         found = axe.Axe().run(page).response["violations"]
-        grave = [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")]
+        grave = [
+            f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in ("serious", "critical")
+        ]
         assert grave == [], name
 
 
@@ -291,12 +306,16 @@ def test_the_theme_is_switched_and_kept(run: SearchResult, serve: Serve, look: L
 def test_a_page_left_open_does_not_grow(run: SearchResult, serve: Serve, look: Look) -> None:
     """Hundreds of polls and views: as many elements and charts as after the first round."""
     page = look(serve(run.folder))
+    poll = "async () => { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); }"
 
     def round_trip() -> None:
         for name in VIEWS:
             view(page, name)
-            page.evaluate("async () => { for (let i = 0; i < 10; i++) { mnas.store.poke(); await new Promise(r => setTimeout(r, 20)); } }")
+            for _ in range(10):
+                page.evaluate(poll)
 
+    round_trip()
+    view(page, "search").locator(".preference").first.wait_for()
     round_trip()
     count = "document.querySelectorAll('*').length"
     before = page.evaluate(count)

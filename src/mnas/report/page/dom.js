@@ -51,7 +51,7 @@
 
   // [name, value] pairs of a <dl>.
   function facts(target, pairs) {
-    redraw(target, pairs, () => pairs.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
+    redraw(target, pairs, () => pairs.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   }
 
   // Rows of cells under heads; a head is {label, left?, title?, minor?}, a cell a text or a node.

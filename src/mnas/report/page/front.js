@@ -106,7 +106,7 @@
     host.hidden = runs.length < 2;
     const shown = store.overlaid();
     dom.redraw(host, [mnas.theme.current, runs.map((run) => [run.id, run.name, run.summary.state, store.hidden.has(run.id)])], () => runs.map((run) => {
-      const isShown = !store.hidden.has(run.id), colour = shown.length > 1 ? c.runs[shown.indexOf(run) % c.runs.length] : c.blue;
+      const isShown = !store.hidden.has(run.id), colour = picture.colourOf(run, c);
       const button = el("button", { type: "button", "aria-pressed": String(isShown), "data-run": run.id }, el("i", { "aria-hidden": "true", style: { background: isShown ? colour : "transparent" } }), run.name);
       button.addEventListener("click", () => store.setHidden(run.id, isShown && shown.length > 1));
       return button;
@@ -138,7 +138,7 @@
     ], "Networks on the front, by rising latency") : el("p", { class: "muted" }, "No network is complete yet.")));
   }
 
-  const runName = (run) => [el("i", { class: "run-dot", "aria-hidden": "true", style: { background: picture.colourOf(picture.runs.indexOf(run), charts.colours()) } }), el("span", { class: "minor" }, run.name)];
+  const runName = (run) => [el("i", { class: "run-dot", "aria-hidden": "true", style: { background: picture.colourOf(run, charts.colours()) } }), el("span", { class: "minor" }, run.name)];
 
   function frontRow(run, row, isNamed) {
     const { columns } = run, number = columns.number[row];

@@ -55,7 +55,7 @@
     option(c) {
       this.sorted = {};
       if (!this.runs.some((run) => run.length)) return charts.empty(c, "No trials yet");
-      const series = this.runs.flatMap((run, index) => this.seriesOf(run, index, c));
+      const series = this.runs.flatMap((run) => this.seriesOf(run, c));
       series.push(...this.lines(c), ...this.referenceSeries(c));
       return {
         grid: { left: 8, right: this.isSmall ? 12 : 18, top: 6, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all" },
@@ -147,27 +147,28 @@
       }
     }
 
-    colourOf(index, c) { return this.runs.length > 1 ? c.runs[index % c.runs.length] : c.blue; }
+    // A run keeps its colour, whichever others are shown.
+    colourOf(run, c) { return c.runs[mnas.store.place(run) % c.runs.length]; }
 
-    seriesOf(run, index, c) {
-      const colour = this.colourOf(index, c);
+    seriesOf(run, c) {
+      const colour = this.colourOf(run, c);
       return [...this.frontSeries(run, colour, c), ...this.bestSeries(run, this.runs.length === 1 ? c.orange : colour, c)];
     }
 
     // How the points of each group look: by state in one run, by run where there are several.
-    looks(index, c) {
-      const isOne = this.runs.length === 1, colour = this.colourOf(index, c), isMany = this.runs.reduce((sum, run) => sum + run.length, 0) > MANY;
-      const size = this.isSmall || isMany ? 4.5 : 6, fade = (isOne ? 1 : 0.7) * (isMany ? 0.7 : 1);
+    looks(run, c) {
+      const isOne = this.runs.length === 1, colour = this.colourOf(run, c), isMany = this.runs.reduce((sum, run) => sum + run.length, 0) > MANY;
+      const size = this.isSmall && isMany ? 3.2 : this.isSmall || isMany ? 4.5 : 6, fade = (isOne ? 1 : 0.7) * (isMany ? 0.7 : 1);
       const look = (shape, color, opacity, of = size) => ({ shape, size: of, color: isOne ? color : colour, opacity: fade * opacity });
       return {
-        complete: look(isOne ? "circle" : SHAPES[index % SHAPES.length], c.grey, 0.6), cached: look("ring", c.sky, 0.8), stopped: look("triangle", c.purple, 0.75),
+        complete: look(isOne ? "circle" : SHAPES[mnas.store.place(run) % SHAPES.length], c.grey, 0.6), cached: look("ring", c.sky, 0.8), stopped: look("triangle", c.purple, 0.75),
         infeasible: look("tick", c.red, 0.8, 9), failed: look("tick", c.ink, 0.7, 9),
       };
     }
 
     paintPoints() {
       const c = charts.colours(), sets = [];
-      for (const [run, pairs, group] of this.visible()) sets.push({ pairs, rugY: RUG[group], ...this.looks(this.runs.indexOf(run), c)[group] });
+      for (const [run, pairs, group] of this.visible()) sets.push({ pairs, rugY: RUG[group], ...this.looks(run, c)[group] });
       this.layer.paint(this.map, sets);
     }
 
@@ -309,13 +310,13 @@
 
     pressed({ offsetX, offsetY }) {
       if (this.isSmall || !this.map || (this.isTouch && !this.isDragging)) return;
+      this.wasDragged = false;
       this.drag = { from: [offsetX, offsetY], to: [offsetX, offsetY] };
     }
 
     released({ offsetX, offsetY }) {
-      const wasDragged = this.drag && this.isDragged();
       this.finish();
-      if (wasDragged) return;
+      if (this.wasDragged) return;  // the end of a selection is no click, whatever lies beneath it
       const found = this.nearest(offsetX, offsetY);
       const isSame = found && this.pointed && found.row === this.pointed.row && found.run === this.pointed.run;
       if (this.isTouch && !isSame) this.point(found);  // a finger does not hover: the first touch names it, the second opens it
@@ -329,7 +330,8 @@
 
     finish() {
       if (!this.drag) return;
-      if (this.isDragged()) {
+      this.wasDragged = this.isDragged();
+      if (this.wasDragged) {
         const [[ax, ay], [bx, by]] = [this.toData(...this.inside(this.drag.from)), this.toData(...this.inside(this.drag.to))];
         this.select({ x0: Math.min(ax, bx), x1: Math.max(ax, bx), y0: Math.min(ay, by), y1: Math.max(ay, by) });
       }

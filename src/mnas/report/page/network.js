@@ -5,7 +5,7 @@
   const { el } = dom;
   const kept = new Map();  // what was fetched last, a few of them
   const MOST_KEPT = 24;
-  let shown = null, other = null, curve = null, samples = null, curveTable = null, samplesTable = null;
+  let shown = null, wanted = null, other = null, curve = null, samples = null, curveTable = null, samplesTable = null;
 
   // `route` is [run, number] or [run, "ref", index]; without: the best of the current run.
   async function show(route) {
@@ -14,15 +14,16 @@
     if (!path) return blank("No network is complete yet.");
     const key = path.join("/");
     options(path);
+    wanted = key;
     if (shown?.key === key) return steps(path);
     try {
       const network = await fetched(path);
-      if (mnas.route.view !== "network" || (mnas.route.rest.length && mnas.route.rest.join("/") !== key)) return undefined;
+      if (wanted !== key) return undefined;  // another one was asked for meanwhile
       shown = { key, path, network };
       draw();
     } catch (error) {
       if (!(error instanceof api.ApiError)) throw error;
-      blank(error.message);
+      if (wanted === key) blank(error.message);
     }
     return undefined;
   }

@@ -33,8 +33,8 @@
       ["Trials", words.count(run.length), total ? `of ${words.count(total)}` : ""],
       ["Networks evaluated", words.count(counts.distinct), evaluatedNote(counts)],
       ["On the front", words.count(run.front.length), words.known(run.hypervolume) ? `hypervolume ${words.short(run.hypervolume)}` : ""],
-      ["Accuracy of the best", accuracy === null ? words.DASH : `${words.percent(accuracy)} %`, run.best === null ? "" : `trial ${run.best}`],
-      ["Latency of the best", ms === null ? words.DASH : `${words.ms(ms)} ms`, d?.target_ms ? `target ${words.ms(d.target_ms)} ms` : ""],
+      ["Best: accuracy", accuracy === null ? words.DASH : `${words.percent(accuracy)} %`, run.best === null ? "" : `trial ${run.best}`],
+      ["Best: latency", ms === null ? words.DASH : `${words.ms(ms)} ms`, d?.target_ms ? `target ${words.ms(d.target_ms)} ms` : ""],
       ["Time", words.duration(d?.seconds), savedNote(d)],
     ]);
   }
@@ -63,7 +63,7 @@
 
   function drawBest(run) {
     const { network } = best, body = dom.byId("overview-best-body");
-    const room = body.clientWidth;
+    const room = body.clientWidth - 2;
     dom.redraw(body, [best.of, Boolean(network), room], () => {
       if (!network) return el("p", { class: "muted" }, run.best === null ? "No network is complete yet." : `Trial ${run.best}`);
       return [
@@ -133,7 +133,7 @@
     const { reward, caps: _, target_ms: __, ...rest } = d.objective;
     const exponents = Object.entries(rest).map(([key, value]) => `${key} ${words.value(value)}`).join(", ");
     const pairs = [
-      ["State", `${DONE[d.state] || d.state}${d.phase && d.phase !== d.state ? `, ${d.phase}` : ""}`],
+      ["State", `${DONE[d.state] || d.state}${d.phase && d.state === "running" ? `, ${d.phase}` : ""}`],
       ["Device", d.device || words.DASH],
       ["Accuracy is", d.task || words.DASH],
       ["Search space", `${d.space.name}, ${words.plural(d.space.choices.length, "choice")}`],

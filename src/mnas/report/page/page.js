@@ -62,7 +62,7 @@
     progress.value = done;
     dom.text("run-trials", total ? `${words.count(done)} / ${words.count(total)}` : words.count(done));
     const phase = run.description?.phase;
-    dom.text("run-phase", phase && phase !== state ? phase : "");
+    dom.text("run-phase", phase && phase !== state && state === "running" ? phase : "");
     document.title = `${run.name}, ${mnas.route.view} - mnas`;
   }
 
@@ -100,12 +100,14 @@
     name();
   }
 
-  // On paper all views stand below each other, in light colours.
+  // On paper all views stand below each other, in light colours and as wide as a page: pictures are drawn before the
+  // browser knows its paper.
   function printing() {
     let theme = null;
     window.addEventListener("beforeprint", () => {
       theme = mnas.theme.current;
       document.documentElement.classList.add("printing");
+      for (const folded of document.querySelectorAll("details.card")) folded.open = true;
       mnas.theme.show("light");
       for (const panel of document.querySelectorAll("[data-panel]")) panel.hidden = false;
       for (const view of VIEWS) if (view !== "network") views[view].show(store.current);

@@ -62,14 +62,15 @@
     return { from, seconds, name };
   }
 
-  // What is on the x axis: trial numbers, or the time since the first trial began.
+  // What is on the x axis: how many trials had finished, or the time since the first one began. Not their numbers: where
+  // several are worked on at once they finish in another order, and a best so far must not go back.
   function xs() {
-    if (over === "trials") return view.numbers;
+    if (over === "trials") return view.numbers.map((_, index) => index + 1);
     const { from, seconds } = clock();
     return view.finished.map((at) => (at > 0 ? (at - from) / seconds : null));
   }
 
-  const xAxis = (c) => charts.axis(c, over === "trials" ? "trial" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
+  const xAxis = (c) => charts.axis(c, over === "trials" ? "finished trials" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisPointer: { label: { formatter: ({ value }) => (over === "trials" ? `after ${words.plural(Math.round(value), "trial")}` : `${value.toFixed(2)} ${clock().name}`) } }, axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
 
   const zipped = (a, b) => {
     const pairs = [];
@@ -123,7 +124,8 @@
     const all = run.columns.latency_ms, half = Math.ceil(all.length / 2);
     const sorted = all.filter(words.known).sort((a, b) => a - b);
     if (!sorted.length) return null;
-    const low = sorted[0], high = Math.max(sorted[Math.min(sorted.length - 1, Math.ceil(0.995 * sorted.length))], low + 1e-9);
+    const usual = sorted[Math.floor(0.995 * (sorted.length - 1))], most = sorted.at(-1);
+    const low = sorted[0], high = Math.max(most <= 1.6 * usual ? most : usual, low + 1e-9);  // the last bin holds what lies far off
     const bins = Math.min(50, Math.max(10, Math.round(Math.sqrt(sorted.length)))), width = (high - low) / bins;
     const counts = [new Array(bins).fill(0), new Array(bins).fill(0)];
     all.forEach((value, row) => {

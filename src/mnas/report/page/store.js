@@ -89,6 +89,7 @@
     view: "overview",
     listeners: [],
     listen(listener) { store.listeners.push(listener); },
+    place: (run) => [...store.runs.values()].indexOf(run),
     overlaid: () => [...store.runs.values()].filter((run) => !store.hidden.has(run.id)),
     choose, start, poke, setHidden,
   };
@@ -105,6 +106,7 @@
     const run = store.runs.get(String(id));
     if (!run || run === store.current) return;
     store.current = run;
+    store.hidden.delete(run.id);
     tell();
     poke();
   }
@@ -179,7 +181,7 @@
     try {
       const isCurrent = run === store.current;
       if (api.isReport && run.loaded) {
-        if (isCurrent && store.view === "search") await lookAtSearch(run);
+        if (isCurrent) await lookAtSearch(run);
         return;
       }
       const [trials, machines] = await Promise.all([
@@ -188,7 +190,7 @@
       const isNew = run.take(trials);
       run.machines = machines;
       if (isDescriptionDue(run, isNew)) await askDescription(run);
-      if (isCurrent && store.view === "search") await lookAtSearch(run);
+      if (isCurrent && (api.isReport || store.view === "search")) await lookAtSearch(run);
       run.problem = null;
     } catch (error) {
       if (!(error instanceof api.ApiError) || error.status === 0) throw error;

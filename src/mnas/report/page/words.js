@@ -47,7 +47,7 @@
   mnas.words = {
     DASH, known, ms, short, duration, clock, moment,
     count: (value) => (known(value) ? whole.format(value) : DASH),
-    percent: (fraction, digits = 2) => (known(fraction) ? (100 * fraction).toFixed(digits) : DASH),
+    percent: (fraction, digits = 2) => (known(fraction) ? (100 * fraction).toFixed(digits).replace(/^-(?=[0.]*$)/, "") : DASH),
     signed: (value, digits = 2) => (known(value) ? `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}` : DASH),
     reward: (value) => (known(value) ? value.toFixed(4) : DASH),
     megabytes: (bytes) => (known(bytes) ? `${(bytes / 1e6).toFixed(2)} MB` : DASH),
