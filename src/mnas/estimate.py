@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from mnas.budget import Budget, Spent
 from mnas.trial import Trial, TrialState
 
-_LEAST = 3  # trials that an estimate rests on, at least; more where more workers begin at once
+_LEAST = 5  # trials that an estimate rests on, at least; more where more workers begin at once
 
 
 class DeclinedError(KeyboardInterrupt):

@@ -209,6 +209,7 @@ def test_what_no_node_has_is_refused_before_the_start_unless_it_is_to_come(ray):
         ({"cpus": -1}, "at least 0"),
         ({"gpus": 1.5}, "whole"),
         ({"cpus": 0}, "take something"),
+        ({"resources": {"GPU": 1}}, "see cpus, gpus"),
     ],
 )
 def test_impossible_settings_are_refused_without_a_ray(options, message):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 import mnas
-from mnas.errors import SettingsError, TrainingError, WorkerLostError
+from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity
 from mnas.executors._job import OutOfMemoryError, check_memory_limit
 from mnas.executors._ray_cluster import Cluster, Demands
@@ -26,7 +26,7 @@ from mnas.executors._ray_job import head_gone, run_on_node, translated
 
 _LOOK_S = 0.5  # between looks whether a job is beyond its time, or the executor closed
 _HEAD_S = 5.0  # between looks whether the cluster's head answers
-_HEAD_MISSES = 6  # in a row: it is gone. Ray itself ends the process a minute after it went
+_HEAD_MISSES = 4  # in a row: it is gone. Ray itself ends the process a minute after it went
 _SHOWN_S = 10.0  # that a job waits for a node before it is shown as waiting
 
 
@@ -71,10 +71,10 @@ class RayExecutor:
         try:
             self.workers = _workers(workers, self._cluster, wait_for_nodes)
             self.is_here = self._cluster.is_here
+            self._tasks = _Tasks(demands, self.limits)
         except BaseException:
             self._cluster.close()
             raise
-        self._tasks = _Tasks(demands, self.limits)
         self._changed = threading.Condition()
         self._queue: deque[_Job] = deque()
         self._threads: list[threading.Thread] = []
@@ -110,27 +110,26 @@ class RayExecutor:
 
     def close(self) -> None:
         """End what runs, and the Ray if it was begun for this."""
-        if self._stop(WorkerLostError("the executor was closed")):
-            for thread in self._threads:
-                thread.join(4 * _LOOK_S)
-            self._cluster.close()
+        self._stop(WorkerLostError("the executor was closed"))
+        for thread in self._threads:
+            thread.join(4 * _LOOK_S)
+        self._cluster.close()
 
     def _begin_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _stop(self, end: Exception) -> bool:
-        """Let all jobs end with this; False where they already did."""
+    def _stop(self, end: Exception) -> None:
+        """Let all jobs end with this, unless they already do with something else."""
         with self._changed:
-            is_first, self._end = self._end is None, self._end or end
+            self._end = self._end or end
             waiting = list(self._queue)
             self._queue.clear()
             self._changed.notify_all()
         self._ended.set()
         for job in waiting:
             job.finish(end)
-        return is_first
 
     def _watch_head(self) -> None:
         misses = 0
@@ -178,7 +177,8 @@ class RayExecutor:
                 return TrainingError(
                     f"the training took more than limits.time_s = {self.limits.time_s:g} seconds and was ended"
                 )
-        self._tasks.end(task)
+        if not isinstance(self._end, StopError):  # else there is nobody to end it
+            self._tasks.end(task)
         return self._end or WorkerLostError("the job was cancelled")
 
     def _note_start(self, job: _Job, name: str) -> bool:

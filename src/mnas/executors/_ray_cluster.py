@@ -19,6 +19,7 @@ from mnas.executors._contract import host_name
 
 _ASK_S = 5.0  # that the head is given to accept a connection, and that Ray is given to end
 _GB = 1e9
+_OWN_NAMES = frozenset(("CPU", "GPU", "memory", "object_store_memory"))  # Ray's, of what has settings of its own
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Demands:
     resources: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in _OWN_NAMES.intersection(self.resources):
+            raise SettingsError(f"executor.resources should name others, got {name!r}: see cpus, gpus, memory_gb")
         numbers = {"cpus": self.cpus, "gpus": self.gpus} | {f"resources.{k}": v for k, v in self.resources.items()}
         for name, value in numbers.items():
             if not value >= 0:
@@ -78,7 +81,7 @@ class Cluster:
         self._is_ours = not self._ray.is_initialized()  # else whoever began it ends it
         if self._is_ours:
             _connect(self._ray, address, demands, workers)
-        _hush()
+            _hush()
         self.head = str(self._ray.get_runtime_context().gcs_address)
 
     @property
@@ -106,6 +109,7 @@ class Cluster:
     def close(self) -> None:
         """Disconnect. Where the head is gone Ray would wait for it, so that it is not waited for long."""
         if self._is_ours:
+            self._is_ours = False
             ending = threading.Thread(target=self._ray.shutdown, daemon=True)
             ending.start()
             ending.join(2 * _ASK_S)
@@ -117,6 +121,8 @@ class Cluster:
 def _import_ray(on_this_machine: bool) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if on_this_machine and "ray" not in sys.modules:
+        # Ray would run jobs below everything else on the machine; local processes do not.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         # Named after the systems where it is the default: it keeps all of Ray's ports on the loopback interface.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
