@@ -55,7 +55,7 @@ _ACTS = {
         "front",
         "document.querySelector(`[data-axis=x][data-scale=${REPEAT % 2 ? 'linear' : 'log'}]`).click()",
     ),
-    "select thousands by a rectangle": (
+    "select by a rectangle": (
         "front",
         "pointer('mousedown', 200, 60 + REPEAT); pointer('mousemove', 700, 250); pointer('mouseup', 700, 250)",
     ),
@@ -81,7 +81,8 @@ _ACTS = {
 _HELP = f"""
 window.pointer = (kind, x, y) => {{
   const box = {_CANVAS}.getBoundingClientRect();
-  {_CANVAS}.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, view: window, clientX: box.x + x, clientY: box.y + y }}));
+  const at = {{ clientX: box.x + x, clientY: box.y + y }};
+  {_CANVAS}.dispatchEvent(new MouseEvent(kind, {{ bubbles: true, view: window, ...at }}));
   if (kind === 'mouseup') window.dispatchEvent(new PointerEvent('pointerup'));
 }};
 window.go = (view) => {{ location.hash = `#/${{view}}`; window.dispatchEvent(new HashChangeEvent('hashchange')); }};
@@ -92,10 +93,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="The page of a large run in a browser.")
     parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--run", type=Path, help="a run folder to show; default: one is made")
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        run = large_run(Path(temporary) / "run", arguments.trials)
+        run = arguments.run or large_run(Path(temporary) / "run", arguments.trials)
         rows = _measure(run, arguments.repeats)
     print(f"{'what':44} {'median ms':>10} {'worst ms':>10}")
     for name, found in rows.items():

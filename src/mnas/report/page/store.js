@@ -96,9 +96,8 @@
 
   function tell() { for (const listener of store.listeners) listener(store); }
 
-  async function start() {
-    await tick();
-    plan();
+  function start() {
+    poke();
     document.addEventListener("visibilitychange", () => { if (!document.hidden) poke(); });
   }
 
@@ -120,19 +119,25 @@
 
   // -- polling ----------------------------------------------------------------------------------------------
 
-  let timer = null, misses = 0, isBusy = false;
+  let timer = null, misses = 0, isBusy = false, isPoked = false;
 
   function poke() {  // look now, not at the next turn
     window.clearTimeout(timer);
-    if (!isBusy) tick().then(plan);
+    if (isBusy) isPoked = true;
+    else tick().finally(plan);  // an error of ours is in the console, and does not end the polling
   }
 
   function plan() {
     window.clearTimeout(timer);
+    if (isPoked) {
+      isPoked = false;
+      poke();
+      return;
+    }
     if (api.isReport) return;
     const isAllEnded = shownRuns().every((run) => run.isEnded && run.loaded);
     const usual = document.hidden || isAllEnded ? SLOW_MS : FAST_MS;
-    timer = window.setTimeout(() => tick().then(plan), misses ? Math.min(MOST_MS, usual * 2 ** misses) : usual);
+    timer = window.setTimeout(poke, misses ? Math.min(MOST_MS, usual * 2 ** misses) : usual);
   }
 
   function shownRuns() {
