@@ -17,7 +17,7 @@ from mnas.objective import Latency
 from mnas.report import render_markdown
 from mnas.result import Comparison, Rated, SearchResult
 from mnas.space import Architecture
-from mnas.views import dominance
+from mnas.views import RunView, dominance
 
 NAMES = ["efficientnet-b0-relu", "mnasnet-a1", "mnasnet-b1", "mobilenet-v2"]
 SETTINGS = {
@@ -88,6 +88,17 @@ def test_the_report_and_the_sentences_tell_it(found):
         assert sentence.startswith(comparison.reference.label)
         if comparison.speedup is not None:
             assert f"{comparison.speedup:.2f} times faster" in page
+
+
+def test_the_page_shows_each_reference_and_what_dominates_it(found):
+    told = RunView(found.folder).description()
+    assert [row.sentence for row in told.comparisons] == told.verdict == dominance(found.comparisons)
+    assert [one.label for one in told.references] == [row.reference.label for row in found.comparisons]
+    assert {one.kind for one in told.references} == {"predicted"}
+    for shown, comparison in zip(told.comparisons, found.comparisons, strict=True):
+        assert (shown.speedup, shown.points) == (comparison.speedup, comparison.points)
+        assert shown.reference.second_accuracy == comparison.reference.second_accuracy
+    assert RunView(found.folder).reference(1).architecture == str(found.comparisons[1].reference.architecture)
 
 
 def test_json_has_both_figures_per_reference(found):

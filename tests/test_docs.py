@@ -67,7 +67,7 @@ def test_every_settings_key_is_documented():
 
 
 def test_every_verb_preset_and_public_name_is_documented():
-    from mnas.cli import _commands, _detect_commands, _model_commands  # noqa: F401  # the latter add their verbs
+    from mnas.cli import _board_commands, _commands, _detect_commands, _model_commands  # noqa: F401  # they add verbs
 
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     verbs = [command.name or command.callback.__name__ for command in _commands.app.registered_commands]

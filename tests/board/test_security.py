@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import sys
 
 import pytest
+from fastapi.testclient import TestClient
 
-from mnas.board import Address
+from mnas.board import Address, create_app
 from mnas.errors import SettingsError
+from mnas.views import RunView
 
 TOKEN = "a-token-of-256-bits"
+COOKIE = f"mnas-board-{hashlib.sha256(TOKEN.encode()).hexdigest()[:8]}"
 PARAMETERS = ("/api/runs/{}", "/api/runs/{}/trials", "/api/runs/0/trials/{}", "/api/runs/0/references/{}",
               "/api/runs/0/trials/{}/model.onnx", "/api/runs/{}/trials.csv", "/{}", "/page/{}")  # fmt: skip
 WAYS_OUT = (
@@ -40,7 +45,11 @@ def test_everything_is_only_read(client, method):
 
 
 def test_head_is_answered_without_a_body(client):
-    assert client.head("/api/runs").content == b""
+    for path in ("/", "/api/runs", "/api/runs/0/trials.csv"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+    assert client.head("/api/runs/9").status_code == 404
 
 
 @pytest.mark.parametrize("host", FOREIGN)
@@ -67,6 +76,8 @@ def test_pages_of_other_sites_get_nothing(client):
     for mode in ("no-cors", "cors", "navigate"):
         headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": mode}
         assert client.get("/api/runs", headers=headers).status_code == 403
+        other_port = {**headers, "sec-fetch-site": "same-site"}
+        assert client.get("/api/runs", headers=other_port).status_code == 403
     assert client.get("/", headers={**headers, "sec-fetch-mode": "navigate"}).status_code == 200
 
 
@@ -100,16 +111,21 @@ class TestToken:
         assert guarded.get("/api/runs", params={"token": wrong}).status_code == 401
         bearer = f"Bearer {wrong}".encode()
         assert guarded.get("/api/runs", headers={"authorization": bearer}).status_code == 401
-        guarded.cookies.set("mnas-board", wrong.encode().hex() if "é" in wrong else wrong)
+        guarded.cookies.set(COOKIE, wrong.encode().hex() if "é" in wrong else wrong)
         assert guarded.get("/api/runs").status_code == 401
 
     def test_the_printed_address_sets_a_cookie_and_leaves_the_token_out(self, guarded):
         answer = guarded.get("/", params={"token": TOKEN})
         assert answer.status_code == 303
         assert answer.headers["location"] == "/"
-        assert answer.headers["set-cookie"].startswith(f"mnas-board={TOKEN}; HttpOnly; SameSite=Lax")
+        assert answer.headers["set-cookie"].startswith(f"{COOKIE}={TOKEN}; HttpOnly; SameSite=Lax")
         assert guarded.get("/").status_code == 200
         assert guarded.get("/api/runs").status_code == 200
+
+    def test_odd_cookies_of_other_pages_of_the_host_are_no_hindrance(self, guarded):
+        cookies = f'a"b={{}}; session=x=y==; {COOKIE}={TOKEN}; =;;'
+        assert guarded.get("/api/runs", headers={"cookie": cookies}).status_code == 200
+        assert guarded.get("/api/runs", headers={"cookie": f"mnas-board-other={TOKEN}"}).status_code == 401
 
     def test_programs_send_it_as_a_bearer(self, guarded):
         assert guarded.get("/api/runs", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
@@ -177,6 +193,38 @@ def test_script_in_a_name_stays_text(client, client_of, mixed_run):
     name = client.get("/api/runs/0/trials.csv").headers["content-disposition"]
     assert name == 'attachment; filename="script-alert-1-script.csv"'
     assert json.loads(client.get("/api/runs").text)["runs"][0]["name"] == evil
+
+
+def test_a_link_out_of_the_folder_is_not_followed(client, mixed_run, tmp_path):
+    """A run folder that somebody sent."""
+    secret = tmp_path / "secret"
+    secret.write_text("a private key")
+    best = client.get("/api/runs/0").json()["best"]
+    network = client.get(f"/api/runs/0/trials/{best}").json()
+    (mixed_run / "final").mkdir()
+    (mixed_run / "final" / f"{network['architecture_id']}.onnx").symlink_to(secret)
+    answer = client.get(f"/api/runs/0/trials/{best}/model.onnx")
+    assert answer.headers["mnas-weights"] == "untrained"
+    assert b"private" not in answer.content
+
+
+def test_a_bug_of_ours_tells_nothing_and_has_the_headers(client, client_of, mixed_run, monkeypatch):
+    def broken(view: RunView) -> None:
+        raise ZeroDivisionError("at /home/someone/secret.py")
+
+    monkeypatch.setattr(RunView, "search", broken)
+    client = TestClient(create_app([mixed_run]), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    answer = client.get("/api/runs/0/search")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_without_the_extra_it_is_named(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mnas.board._app")
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(SettingsError, match=r"pip install 'mnas\[board\]'"):
+        create_app([])
 
 
 def test_a_port_in_use_is_one_sentence():

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mnas.objective import Latency
 from mnas.report import export_report, page_files, render_html, render_markdown, write_report
 from mnas.result import Final
 from mnas.space import Architecture
+from mnas.storage import RunStorage
 from mnas.trial import TrialState
 from mnas.views import verdict
 
@@ -100,8 +102,6 @@ def test_a_search_leaves_the_picture_and_the_page_in_its_folder(ended):
 
 
 def test_the_page_of_a_search_says_what_the_result_says(ended):
-    from dataclasses import replace
-
     write_report(replace(ended, notes=("torch was 1.0 when the run began",)))
     answers = embedded((ended.folder / "report.html").read_text(encoding="utf-8"))
     assert answers["/api/runs/0"]["notes"] == ["torch was 1.0 when the run began"]
@@ -191,6 +191,28 @@ def test_a_browser_that_prints_nothing_is_quoted(mixed_run, tmp_path, monkeypatc
     with pytest.raises(StopError, match="no display"):
         export_report(mixed_run, "pdf", tmp_path / "a.pdf")
     assert not (tmp_path / "a.pdf").exists()
+
+
+@pytest.mark.slow
+def test_a_page_of_thousands_of_trials_stays_small(mixed_run):
+    """It holds as many as fit, all of the front among them, and says how many those are."""
+    best = load_result(mixed_run).best
+    with RunStorage.read(mixed_run) as storage:
+        identity = storage.meta("identity")
+    with RunStorage.create(mixed_run, identity) as storage:
+        storage._connection.execute("BEGIN")  # ten thousand times on disk takes half a minute
+        for number in range(40, 12_000):
+            storage.add_trial(replace(best, number=number, cached=number % 7 == 0, error=f"unlike {number}"))
+        storage._connection.execute("COMMIT")
+    page = render_html(mixed_run)
+    assert len(page.encode()) < 5_000_000
+    answers = embedded(page)
+    table = answers["/api/runs/0/trials?after=0"]
+    assert 7_990 < len(table["number"]) < 8_100
+    assert set(table["front"]) <= set(table["number"])
+    assert table["best"] in table["number"]
+    assert len(answers["/api/runs/0/search"]["numbers"]) == len(table["number"])
+    assert any("of 12,000 trials" in note for note in answers["/api/runs/0"]["notes"])
 
 
 @pytest.mark.slow

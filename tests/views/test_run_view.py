@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import shutil
 import sqlite3
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from mnas.errors import StorageError
 from mnas.folder import load_result
+from mnas.models import reference_architecture
 from mnas.pareto import hypervolume
 from mnas.result import SearchResult
-from mnas.space import described_space
+from mnas.space import Architecture, described_space
 from mnas.storage import RunStorage
 from mnas.trial import Trial, TrialState
-from mnas.views import TRIAL_COLUMNS, NotThereError, RunView
+from mnas.views import TRIAL_COLUMNS, NotThereError, RunView, verdict
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -257,3 +262,86 @@ def test_looking_on_writes_nothing_and_locks_nothing(result):
     # What SQLite itself keeps beside a journal that is open.
     added = {path.name for path in result.folder.iterdir()} - before
     assert added <= {"trials.sqlite-wal", "trials.sqlite-shm"}
+
+
+@pytest.fixture
+def compared(result: SearchResult) -> Path:
+    """A run with a final comparison, as it stores one."""
+    entries = [
+        {"label": f"trial {result.best.number}", "architecture": str(result.best.architecture), "is_winner": True,
+         "is_reference": False, "latency": asdict(result.best.measurement.latency)},
+        {"label": "mobilenet-v2 x0.5", "architecture": str(reference_architecture("mobilenet-v2", width=0.5)),
+         "is_winner": False, "is_reference": True, "latency": asdict(result.front[0].measurement.latency)},
+    ]  # fmt: skip
+    with RunStorage.read(result.folder) as storage:
+        identity = storage.meta("identity")
+    with RunStorage.create(result.folder, identity) as storage:
+        storage.set_meta("final_entries", entries)
+        storage.set_meta("final_test_images", 360)
+        storage.set_meta("final_task", "digits test")
+        for entry, accuracies in zip(entries, [(0.97, 0.95), (0.80, 0.82)], strict=True):
+            for seed, accuracy in enumerate(accuracies):
+                name = Architecture.parse(entry["architecture"]).id
+                storage.add_final(f"{name} digits test seed {seed}", {"accuracy": accuracy})
+    return result.folder
+
+
+def test_the_final_comparison_is_shown_with_its_intervals_and_verdict(compared):
+    told, result = RunView(compared).description(), load_result(compared)
+    assert len(told.finals) == len(result.finals) == 2
+    for shown, final in zip(told.finals, result.finals, strict=True):
+        assert (shown.label, shown.accuracy, shown.low, shown.high) == (
+            final.label, final.accuracy, final.low, final.high,
+        )  # fmt: skip
+        assert (shown.seeds, shown.test_images) == (list(final.accuracies), 360)
+        assert shown.block_string == str(final.architecture)
+    assert (told.finals[0].trial, told.finals[1].trial) == (result.best.number, None)
+    assert told.verdict == verdict(result.finals)
+    assert told.verdict[0].startswith("The winner is more accurate")
+
+
+def test_references_are_networks_like_others(compared):
+    view = RunView(compared)
+    (drawn,) = view.description().references
+    assert (drawn.label, drawn.kind, drawn.accuracy) == ("mobilenet-v2 x0.5", "retrained", pytest.approx(0.81))
+    network = view.reference(0)
+    assert (network.number, network.state, network.label) == (None, "REFERENCE", drawn.label)
+    assert network.latency_ms == drawn.latency_ms
+    assert Architecture.parse(network.architecture) == reference_architecture("mobilenet-v2", width=0.5)
+    assert "mnas show 'input_" in network.commands.show
+
+
+def test_commands_are_quoted(result, tmp_path):
+    folder = tmp_path / "a run; rm -rf ~"
+    result.folder.rename(folder)
+    commands = RunView(folder).description().commands
+    assert shlex.split(commands.resume) == ["mnas", "resume", str(folder)]
+    best = shlex.split(RunView(folder).network(3).commands.show)
+    assert best == ["mnas", "show", f"{folder}:3"]
+
+
+def test_a_driver_that_does_not_answer_is_silent(result):
+    path = result.folder / "status.json"
+    status = json.loads(path.read_text())
+    assert RunView(result.folder).summary().state == "finished"
+    path.write_text(json.dumps({**status, "state": "running", "written": time.time() - 5}))
+    assert RunView(result.folder).summary().state == "running"
+    path.write_text(json.dumps({**status, "state": "running", "written": time.time() - 120}))
+    view = RunView(result.folder)
+    assert (view.summary().state, view.machines().state) == ("silent", "silent")
+    assert "has not answered for 12" in view.summary().problem
+    path.write_text(json.dumps({**status, "state": "failed", "message": "the device went away"}))
+    assert (view.summary().state, view.summary().problem) == ("stopped", "the device went away")
+
+
+def test_runs_of_earlier_versions_say_how_they_stand_by_their_files(result):
+    (result.folder / "status.json").unlink()
+    view = RunView(result.folder)
+    assert (view.summary().state, view.machines().state, view.description().has_status) == ("finished", "none", False)
+    text = (result.folder / "run.toml").read_text()
+    (result.folder / "run.toml").write_text(text.replace("trials = 40", "trials = 50"))
+    for path in result.folder.glob("trials.sqlite*"):
+        os.utime(path, (time.time() - 3600,) * 2)
+    assert view.summary().state == "stopped"
+    store(result.folder, replace(result.best, number=40))
+    assert view.summary().state == "running"

@@ -6,7 +6,7 @@ searches that write them (`mnas.views`) and changes nothing; what it lets throug
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,12 @@ def create_app(folders: Sequence[Path], token: str | None = None, hosts: Collect
     return create(folders, token, hosts)
 
 
-def serve(folders: Sequence[Path], address: Address) -> None:
-    """Serve these run folders until Ctrl-C.
+def serve(folders: Sequence[Path], address: Address, say: Callable[[str], None] = lambda line: None) -> None:
+    """Serve these run folders until Ctrl-C; `say` is told what to open, once somebody listens there.
 
     Raises:
         SettingsError: the extra is not installed, or the port cannot be had.
     """
     from mnas.board._serve import serve as run
 
-    run(folders, address)
+    run(folders, address, say)

@@ -41,7 +41,7 @@ except ImportError as error:
 from mnas.board._docs import docs_page
 from mnas.board._downloads import architecture_json, onnx_file, trials_csv
 from mnas.board._files import PageFile, served_files
-from mnas.board._guard import Guard
+from mnas.board._guard import HEADERS, Guard
 
 _MOST = 2**53 - 1  # the largest whole number that JavaScript tells from its neighbours
 _RUN = Annotated[str, InPath(pattern="^[0-9]{1,4}$", description="The run's place on the command line, from 0.")]
@@ -170,6 +170,12 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(NotThereError, problem(404))
     app.add_exception_handler(MnasError, problem(409))
     app.add_exception_handler(OSError, problem(409))
+    app.add_exception_handler(Exception, _bug)
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    """An error of ours: the log has it, the answer does not. Made outside of the guard, it brings the headers."""
+    return JSONResponse({"detail": "mnas board failed here; its terminal says how"}, 500, HEADERS)
 
 
 def _view(views: Sequence[RunView], run: str) -> RunView:

@@ -43,7 +43,7 @@ def architecture_json(trial: Trial) -> bytes:
 def onnx_file(folder: Path, architecture: Architecture) -> tuple[bytes, Literal["trained", "untrained"]]:
     """A network as ONNX: as the run's final comparison trained it, else built now with fresh weights."""
     kept = trained_file(folder, architecture)
-    if kept.is_file():
+    if kept is not None:
         return kept.read_bytes(), "trained"
     from mnas.export import save_onnx
     from mnas.models import build

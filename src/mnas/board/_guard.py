@@ -11,11 +11,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,13 +32,11 @@ HEADERS = {
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
-COOKIE = "mnas-board"
 _LONGEST = 4096  # bytes of path and query together; the page's own are below a hundred
-_OUR_SITES = ("same-origin", "same-site", "none")  # "none": typed or from a bookmark
+_OURS = ("same-origin", "none")  # sites that requests come from; "none": typed, or from a bookmark
 
 
 class Guard:
@@ -51,6 +49,8 @@ class Guard:
     def __init__(self, app: ASGIApp, hosts: Collection[str], token: str | None, any_ip: bool = False) -> None:
         self._app, self._hosts, self._any_ip = app, frozenset(hosts), any_ip
         self._token = token.encode() if token else None
+        # Named by the token: cookies know no ports, and several boards on one host must not share one.
+        self._cookie = f"mnas-board-{hashlib.sha256(self._token or b'').hexdigest()[:8]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application."""
@@ -66,6 +66,8 @@ class Guard:
             await _answer(guarded, *refusal)
         elif self._token and "token" in parse_qs(query):
             await self._enter(guarded)
+        elif scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, receive, _without_body(guarded))
         else:
             await self._app(scope, receive, guarded)
 
@@ -79,7 +81,7 @@ class Guard:
             return HTTPStatus.FORBIDDEN, "this page is not served under that host name", {}
         if scope["method"] not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, "everything here is only read: GET or HEAD", {"allow": "GET, HEAD"}
-        if headers.get("sec-fetch-site", "none") not in _OUR_SITES and not _is_opening(scope, headers):
+        if headers.get("sec-fetch-site", "none") not in _OURS and not _is_opening(scope, headers):
             return HTTPStatus.FORBIDDEN, "pages of other sites are not answered", {}
         if self._token and not self._has_token(headers, query):
             return (
@@ -96,13 +98,18 @@ class Guard:
     def _has_token(self, headers: Mapping[str, str], query: str) -> bool:
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         given = [bearer] if scheme.lower() == "bearer" else []
-        given += parse_qs(query).get("token", []) + _cookies(headers.get("cookie", ""))
+        given += parse_qs(query).get("token", []) + self._cookies(headers.get("cookie", ""))
         return any(hmac.compare_digest(one.strip().encode(), self._token or b"") for one in given[:8])
 
     async def _enter(self, send: Send) -> None:
         """Put the token into a cookie and leave it out of the address, which is seen and kept in more places."""
-        cookie = f"{COOKIE}={(self._token or b'').decode()}; HttpOnly; SameSite=Lax; Path=/"
+        cookie = f"{self._cookie}={(self._token or b'').decode()}; HttpOnly; SameSite=Lax; Path=/"
         await _answer(send, HTTPStatus.SEE_OTHER, "go on without it", {"location": "/", "set-cookie": cookie})
+
+    def _cookies(self, header: str) -> list[str]:
+        """The values of our cookie. Not by http.cookies, which gives up where another one of this host is odd."""
+        pairs = (pair.strip().partition("=") for pair in header.split(";"))
+        return [value for name, _, value in pairs if name == self._cookie]
 
 
 def _with_headers(send: Send) -> Send:
@@ -112,6 +119,13 @@ def _with_headers(send: Send) -> Send:
             added = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in present]
             message = {**message, "headers": [*message["headers"], *added]}
         await send(message)
+
+    return sending
+
+
+def _without_body(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
     return sending
 
@@ -134,11 +148,3 @@ def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[: host.find("]") + 1]
     return host.rpartition(":")[0] if ":" in host else host
-
-
-def _cookies(header: str) -> list[str]:
-    try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return []
-    return [found.value] if found else []

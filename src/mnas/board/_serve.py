@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mnas.board._address import Address
@@ -16,9 +17,10 @@ except ImportError as error:
     raise needs_extra("uvicorn", "board") from error
 
 
-def serve(folders: Sequence[Path], address: Address) -> None:
+def serve(folders: Sequence[Path], address: Address, say: Callable[[str], None]) -> None:
     """Serve these run folders until Ctrl-C; see `mnas.board.serve`."""
     listening = _bound(address)
+    say(f"mnas board: {address.url}")
     app = create_app(folders, address.token, address.hosts)
     # The access log would have tokens in it. h11 refuses what is longer than 64 KB before anything is parsed.
     config = uvicorn.Config(
@@ -32,7 +34,8 @@ def _bound(address: Address) -> socket.socket:
     """A socket that listens; made here, so that a port in use is one sentence and no stack of calls."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if os.name == "posix":  # elsewhere it would let others listen there too
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((address.host.strip("[]"), address.port))
         listening.listen(128)

@@ -23,10 +23,12 @@ def board(
     from mnas.board import Address, serve
 
     address = Address.at(host, port)
-    _display.say(f"mnas board: {address.url}")
+    for run in runs:
+        if not (run / "trials.sqlite").is_file():
+            _display.say(f"{run} is no run folder yet; it is shown once it is one")
     if address.token:
         _display.say("Who has this address can read these runs. It is not encrypted: prefer ssh -L where you can")
-    serve(runs, address)
+    serve(runs, address, _display.say)
 
 
 @app.command()

@@ -92,9 +92,12 @@ def reference_network(
     )
 
 
-def trained_file(folder: Path, architecture: Architecture) -> Path:
-    """Where the final comparison leaves a network with its trained weights."""
-    return folder / "final" / f"{architecture.id}.onnx"
+def trained_file(folder: Path, architecture: Architecture) -> Path | None:
+    """The network with its trained weights that the final comparison left, None if there is none."""
+    path = folder / "final" / f"{architecture.id}.onnx"
+    # A link out of the folder is none of ours: the run may come from elsewhere.
+    is_inside = path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    return path if is_inside else None
 
 
 def _built(architecture: Architecture, folder: Path, settings: Mapping[str, Any], device: str) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _built(architecture: Architecture, folder: Path, settings: Mapping[str, Any]
         "peak_activation_bytes": peak_activation_bytes(architecture),
         "rows": _rows(architecture, milliseconds),
         "network_ms": profile.network_ms if profile and milliseconds else None,
-        "weights": "trained" if trained_file(folder, architecture).is_file() else "untrained",
+        "weights": "trained" if trained_file(folder, architecture) else "untrained",
     }
 
 

@@ -28,5 +28,6 @@ def run_state(machines: MachinesView, trials: int, total: int, folder: Path) -> 
 
 def _is_fresh(folder: Path) -> bool:
     """Whether its journal was written within the last minute."""
-    times = [path.stat().st_mtime for path in folder.glob("trials.sqlite*")]
-    return time.time() - max(times, default=0.0) < _RECENT_S
+    # Not trials.sqlite-shm, which a reader touches too, nor an empty log, which it may leave.
+    stats = [path.stat() for name in ("trials.sqlite", "trials.sqlite-wal") if (path := folder / name).is_file()]
+    return time.time() - max((stat.st_mtime for stat in stats if stat.st_size), default=0.0) < _RECENT_S
