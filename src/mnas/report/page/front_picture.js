@@ -12,8 +12,8 @@
   const RUG = { infeasible: 7, failed: 18 };  // pixels above the axis: these have a latency and no accuracy
 
   class FrontPicture {
-    constructor(id, { isSmall = false, open = null } = {}) {
-      Object.assign(this, { isSmall, open, runs: [], shown: new Set(["complete", "stopped", "infeasible", "failed"]), scale: { x: "linear", y: "linear" }, zoom: null, isWhole: false, selection: null });
+    constructor(id, { isSmall = false } = {}) {
+      Object.assign(this, { isSmall, runs: [], shown: new Set(["complete", "stopped", "infeasible", "failed"]), scale: { x: "linear", y: "linear" }, zoom: null, isWhole: false, selection: null });
       this.picture = new charts.Picture(id, (c) => this.option(c));
       this.element = this.picture.element;
       this.layer = new mnas.PointsLayer(this.element);
@@ -23,7 +23,7 @@
 
     draw(runs) {
       this.runs = runs.filter((run) => run.loaded);
-      const key = JSON.stringify([this.runs.map((run) => [run.id, run.generation, run.version, Boolean(run.description)]), [...this.shown], this.scale, this.zoom, this.isWhole]);
+      const key = JSON.stringify([this.runs.map((run) => [run.id, run.generation, run.version, run.description?.target_ms, run.description?.references.length]), [...this.shown], this.scale, this.zoom, this.isWhole]);
       const wasMade = Boolean(this.picture.chart);
       this.picture.draw(key);
       if (!this.picture.chart) return;
