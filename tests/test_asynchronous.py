@@ -39,7 +39,7 @@ ASYNCHRONOUS = {"asynchronous": True, "controller": {"name": "evolution", "popul
 @pytest.fixture
 def threads(monkeypatch):
     """Two workers that need no processes."""
-    monkeypatch.setattr("mnas.plan.InProcessExecutor", lambda limits: ThreadExecutor(2))
+    monkeypatch.setattr("mnas.executors.InProcessExecutor", lambda limits: ThreadExecutor(2))
 
 
 def journal(folder: Path) -> list[Ask | Tell]:

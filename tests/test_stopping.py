@@ -334,7 +334,7 @@ def test_which_training_of_a_batch_ends_first_changes_nothing(
         return function(*arguments)
 
     forwards = simulate(accuracy=curved_accuracy, out=tmp_path / "a", **STOPPING)
-    monkeypatch.setattr("mnas.plan.InProcessExecutor", Backwards)
+    monkeypatch.setattr("mnas.executors.InProcessExecutor", Backwards)
     backwards = simulate(accuracy=curved_accuracy, out=tmp_path / "b", **STOPPING)
     assert [essence(t) for t in backwards.trials] == [essence(t) for t in forwards.trials]
 
