@@ -28,7 +28,7 @@
     const ofReference = (one) => [
       ...(nameOf ? [nameOf(one.run)] : []), el("a", { href: `#/network/${one.run.id}/ref/${one.index}` }, one.label),
       words.percent(one.accuracy), words.ms(one.latency_ms), words.interval(one.low_ms, one.high_ms),
-      ...new Array(parts.length + (hasEnergy ? 1 : 0) + 3).fill(words.DASH), "reference",
+      ...new Array(parts.length + (hasEnergy ? 1 : 0) + 3).fill(words.DASH), `reference, ${one.kind}`,
     ];
     return dom.table(heads, [...rows.map(ofTrial), ...references.map((one) => ({ className: "reference", cells: ofReference(one) }))], "Networks on the front, by rising latency");
   }
