@@ -19,7 +19,7 @@ import optuna
 
 from mnas.accuracy import SimulatedAccuracy
 from mnas.devices import SimulatedDevice
-from mnas.evaluator import counted
+from mnas.judging import counted
 from mnas.objective import Measurement, WeightedProduct
 from mnas.space import SearchSpace, mnasnet_space
 from mnas.storage import RunStorage

@@ -31,7 +31,7 @@ from typing import Any
 from mnas.accuracy import ProxyTask, StopBelow
 from mnas.datasets import DigitsDataset
 from mnas.devices import SimulatedDevice
-from mnas.evaluator import training_seed
+from mnas.judging import training_seed
 from mnas.objective import Latency, Measurement, WeightedProduct
 from mnas.pareto import hypervolume, pareto_front
 from mnas.space import Architecture, mnasnet_space

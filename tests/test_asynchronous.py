@@ -349,8 +349,8 @@ class Greedy:
 @pytest.mark.parametrize(
     ("how", "limits", "said"),
     [
-        ("hangs", {"time_s": 1.0}, "limits.time_s = 1 seconds"),
-        ("computes", {"time_s": 1.0}, "limits.time_s = 1 seconds"),
+        ("hangs", {"time_s": 2.0}, "limits.time_s = 2 seconds"),
+        ("computes", {"time_s": 2.0}, "limits.time_s = 2 seconds"),
         ("eats", {"memory_gb": 2.0}, "limits.memory_gb = 2"),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 
 import mnas
 from mnas import registry
-from mnas.config import FinalSettings, ObjectiveSettings, Settings, StoppingSettings, preset_names
+from mnas.config import BudgetSettings, FinalSettings, ObjectiveSettings, Settings, StoppingSettings, preset_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -55,10 +55,10 @@ def test_the_links_of_a_page_lead_somewhere(page):
 
 def test_every_settings_key_is_documented():
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    tables = (Settings, ObjectiveSettings, StoppingSettings, FinalSettings)
+    tables = (Settings, ObjectiveSettings, StoppingSettings, FinalSettings, BudgetSettings)
     keys = [key for table in tables for key in table.model_fields]
-    given = {"dataset", "space", "seed", "known_accuracy"}  # by mnas itself
-    for kind in ("space", "controller", "device", "dataset", "detection", "accuracy"):
+    given = {"dataset", "space", "seed", "known_accuracy", "limits"}  # by mnas itself
+    for kind in ("space", "controller", "device", "dataset", "detection", "accuracy", "executor"):
         for name in registry.names(kind):
             assert f"`{name}`" in text, name
             keys += [option for option in registry.options(kind, name) if option not in given]

@@ -88,11 +88,11 @@ def test_its_interval_holds_at_95_percent():
 
 def test_it_waits_for_the_first_trials_by_number():
     """Those that finish first are the quick ones, and would tell of quick trials alone."""
-    trials = dict.fromkeys((0, 1, 3, 4, 5), TRIAL)
-    assert first_trials(trials, 100, Pace(workers=4)) == []
+    trials = dict.fromkeys((0, 1, 3, 4, 5, 6), TRIAL)
+    assert first_trials(trials, 100, Pace(workers=6)) == []
     trials[2] = TRIAL
-    assert len(first_trials(trials, 100, Pace(workers=4))) == 4
-    assert len(first_trials(trials, 100, Pace(workers=1))) == 3
+    assert len(first_trials(trials, 100, Pace(workers=6))) == 6
+    assert len(first_trials(trials, 100, Pace(workers=1))) == 5
     assert len(first_trials(trials, 2, Pace(workers=4))) == 2
 
 
@@ -102,13 +102,13 @@ def test_a_search_that_is_agreed_to_is_the_search(simulate, essence, tmp_path):
     settings = parse_settings(SETTINGS, "test")
     agreed = start(settings, tmp_path / "asked", lambda progress: None, lambda found: not asked.append(found))
     assert [essence(t) for t in agreed.trials] == [essence(t) for t in whole.trials]
-    assert [(found.trials, found.total) for found in asked] == [(3, 20)]
+    assert [(found.trials, found.total) for found in asked] == [(5, 20)]
 
 
 def test_a_search_that_is_declined_stops_with_all_stored_and_resumes(simulate, essence, tmp_path):
     with pytest.raises(DeclinedError):
         start(parse_settings(SETTINGS, "test"), tmp_path / "run", lambda progress: None, lambda found: False)
-    assert 3 <= len(load_result(tmp_path / "run").trials) < 20
+    assert 5 <= len(load_result(tmp_path / "run").trials) < 20
     assert load_status(tmp_path / "run").state == "stopped"
     resumed = resume(tmp_path / "run", lambda progress: None)
     assert [essence(t) for t in resumed.trials] == [

@@ -19,7 +19,7 @@ FLOORS = [
     {"pareto"},
     {"surrogates", "profiles", "detection_scores"},
     set(LEAVES),
-    {"stopping", "result", "scores", "activity", "budget"},
+    {"stopping", "result", "scores", "activity", "judging", "budget"},
     {"evaluator", "failures", "snapshots", "estimate"},
     {"loop", "reach", "profiling"},
     {"registry", "status"},

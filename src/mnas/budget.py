@@ -149,8 +149,10 @@ class Ledger:
     def paused(self) -> Iterator[None]:
         """Meanwhile no time is counted: the search waits for a person."""
         self.__exit__()
-        yield
-        self.__enter__()
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def _running(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since

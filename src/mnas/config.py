@@ -137,6 +137,7 @@ class Settings(BaseModel):
     dataset: Part | None = None
     accuracy: Part = Part(name="proxy")
     stopping: StoppingSettings = StoppingSettings()
+    executor: Part = Part(name="processes")
     limits: LimitSettings = LimitSettings()
     final: FinalSettings = FinalSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -144,6 +145,19 @@ class Settings(BaseModel):
     def changed(self, **changes: Any) -> Settings:
         """A copy with the top-level keys that are not None changed, checked again."""
         return parse_settings(self.model_dump(exclude_none=True) | _given(**changes), "the given flags")
+
+    def moved(self, executor: str | None, address: str | None) -> Settings:
+        """A copy whose trainings run elsewhere; another executor is begun without the options of this one.
+
+        Raises:
+            SettingsError: an address for an executor that has none.
+        """
+        if address is not None and (executor or self.executor.name) in ("processes", "in-process"):
+            raise SettingsError("--address goes with --executor ray: what runs on this machine has none")
+        is_another = executor not in (None, self.executor.name)
+        options = {} if is_another else self.executor.options
+        part = {"name": executor or self.executor.name, **options, **_given(address=address)}
+        return self if part == self.executor.model_dump() else self.changed(executor=part)
 
     def with_budget(self, changes: Mapping[str, Any]) -> Settings:
         """A copy with these keys of [budget] changed, checked again; a value of None lifts a limit."""

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from mnas.budget import Budget, Spent
 from mnas.trial import Trial, TrialState
 
-_LEAST = 3  # trials that an estimate rests on, at least; more where more workers begin at once
+_LEAST = 5  # trials that an estimate rests on, at least; more where more workers begin at once
 
 
 class DeclinedError(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def estimate(first: Sequence[Trial], total: int, pace: Pace, budget: Budget, spe
     and controllers that find what is slower or faster to train.
     """
     left = total - spent.trials
-    trained = [trial for trial in first if trial.train_seconds and not trial.cached]
+    trained = [trial for trial in first if trial.train_seconds]
     whole = [trial.train_seconds for trial in trained if trial.state is TrialState.COMPLETE]
     measuring = _sum_of([trial.measure_seconds for trial in first], left)
     training = _sum_of([trial.train_seconds for trial in first], left)

@@ -3,7 +3,6 @@ training minutes, and what is too slow is never trained."""
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -18,8 +17,9 @@ from mnas.activity import Activity, DeviceActivity
 from mnas.devices import Device
 from mnas.errors import CandidateError, DeviceError, SettingsError, StorageError, WorkerLostError
 from mnas.executors import Executor, Finished, InProcessExecutor, ThreadExecutor
-from mnas.objective import Latency, Measurement, Objective
-from mnas.space import Architecture, SearchSpace, count_madds, count_params, peak_activation_bytes, weight_bytes
+from mnas.judging import cached, counted, drafted, failed, judged, trained
+from mnas.objective import Latency, Objective
+from mnas.space import Architecture, SearchSpace
 from mnas.stopping import Evidence, StoppingRule
 from mnas.storage import RunStorage
 from mnas.trial import Proposal, Trial, TrialState
@@ -58,6 +58,8 @@ class Evaluator:
         self._finished: list[Trial] = []  # and stored, to be handed out
         self._repeats: dict[str, list[Proposal]] = {}  # by the id of an architecture that is being evaluated
         self._evidence: dict[int, Evidence] = {}  # of what was told before the proposal, by number
+        self._latest: Evidence | None = None  # and of how many trials; more are told in the same order
+        self._learnt_from: int | None = None
         self._to_measure: dict[int, Trial] = {}
         self._measuring: dict[Future[Finished[Latency]], Trial] = {}
         self._to_train: dict[int, Trial] = {}
@@ -66,16 +68,17 @@ class Evaluator:
         self._retries = 0
         self._failures: deque[tuple[int, str]] = deque(maxlen=_SHOWN)
 
-    def submit(self, proposals: Sequence[Proposal], told: Sequence[Trial] = ()) -> None:
-        """Begin to evaluate proposals; `told` is all that the controller was told before it made them.
+    def submit(self, proposals: Sequence[Proposal], told: Sequence[Trial] = (), known: int = 0) -> None:
+        """Begin to evaluate proposals; which of their trainings end early follows from the first `known` trials told.
 
-        Which trainings end early follows from that alone: what else is known by then depends on how fast things
-        went, and on when a search was interrupted.
+        Not from whatever is known by now: that depends on how fast things went, and on when a search was interrupted.
         """
-        evidence = self.stopping.learn(told, self.objective, self._device) if self.stopping else None
+        if self.stopping and known != self._learnt_from:
+            self._latest = self.stopping.learn(told[:known], self.objective, self._device)
+            self._learnt_from = known
         for proposal in sorted(proposals, key=lambda proposal: proposal.number):
-            if evidence is not None:
-                self._evidence[proposal.number] = evidence
+            if self._latest is not None:
+                self._evidence[proposal.number] = self._latest
             self._begin(proposal)
 
     def finished(self, seconds: float) -> list[Trial]:
@@ -158,12 +161,12 @@ class Evaluator:
         architecture = self.space.decode(proposal.tokens)
         original = self._originals.get(architecture.id)
         if original is not None:
-            self._store(_cached(original, proposal))
+            self._store(cached(original, proposal))
         elif architecture.id in self._repeats:
             self._repeats[architecture.id].append(proposal)
         else:
             self._repeats[architecture.id] = []
-            self._go_on(self._draft(proposal, architecture))
+            self._go_on(drafted(proposal, architecture, self.objective, self.seed))
 
     def _go_on(self, trial: Trial) -> None:
         """With a trial that is COMPLETE as far as it goes to its next step; with any other to its end."""
@@ -172,7 +175,7 @@ class Evaluator:
         elif trial.latency_ms is not None:
             self._to_train[trial.number] = trial
         elif (known := self._stored(trial.architecture)) is not None:
-            self._go_on(self._judged(trial, known))
+            self._go_on(judged(trial, self.objective, known))
         else:
             self._to_measure[trial.number] = trial
 
@@ -200,16 +203,16 @@ class Evaluator:
 
     def _collect(self) -> None:
         """Store what has finished, and go on with it."""
-        for measured in [future for future in self._measuring if future.done()]:
-            self._go_on(self._measured(self._measuring.pop(measured), measured))
-        for trained in [future for future in self._training if future.done()]:
-            trial = self._training.pop(trained)
+        for measurement in [future for future in self._measuring if future.done()]:
+            self._go_on(self._measured(self._measuring.pop(measurement), measurement))
+        for training in [future for future in self._training if future.done()]:
+            trial = self._training.pop(training)
             try:
-                self._store(self._trained(trial, trained.result()))
+                self._store(self._trained(trial, training.result()))
             except WorkerLostError as error:
                 self._try_again(trial, error)
             except CandidateError as error:
-                self._store(replace(trial, finished=time.time(), state=TrialState.FAILED, error=str(error)))
+                self._store(failed(trial, str(error)))
 
     def _try_again(self, trial: Trial, error: WorkerLostError) -> None:
         if trial.attempts <= self.executor.limits.retries:
@@ -217,7 +220,12 @@ class Evaluator:
             self._to_train[trial.number] = replace(trial, attempts=trial.attempts + 1)
         else:
             why = f"{error}; it was tried {trial.attempts} times" if trial.attempts > 1 else str(error)
-            self._store(replace(trial, finished=time.time(), state=TrialState.FAILED, error=why))
+            self._store(failed(trial, why))
+
+    def _trained(self, trial: Trial, found: Finished[AccuracyEstimate]) -> Trial:
+        trial = replace(trial, worker=found.worker, train_seconds=found.seconds)
+        epochs = self.stopping.epochs if self.stopping else None
+        return trained(trial, self.objective, found.value, self.estimator.task, epochs)
 
     def _store(self, trial: Trial) -> Trial:
         self.storage.add_trial(trial)
@@ -229,7 +237,7 @@ class Evaluator:
         if not trial.cached:
             self._originals[trial.architecture.id] = trial
             for repeat in self._repeats.pop(trial.architecture.id, ()):
-                self._store(_cached(trial, repeat))
+                self._store(cached(trial, repeat))
         return trial
 
     # -- measuring ------------------------------------------------------------------------------------------------
@@ -259,9 +267,9 @@ class Evaluator:
         try:
             found = future.result()
         except CandidateError as failure:
-            return self._judged(draft, failure)
+            return judged(draft, self.objective, failure)
         latency = self._keep(draft.architecture, found.value)
-        return self._judged(replace(draft, measure_seconds=found.seconds), latency)
+        return judged(replace(draft, measure_seconds=found.seconds), self.objective, latency)
 
     def _stored(self, architecture: Architecture) -> Latency | None:
         found = self.storage.latency(architecture.id, self._device)
@@ -284,67 +292,6 @@ class Evaluator:
                 "under [device]"
             )
 
-    # -- what a trial is ------------------------------------------------------------------------------------------
-
-    def _draft(self, proposal: Proposal, architecture: Architecture) -> Trial:
-        """A trial with its counts: INFEASIBLE where one of them is above its cap, else not measured yet."""
-        trial = Trial(
-            number=proposal.number,
-            tokens=proposal.tokens,
-            architecture=architecture,
-            state=TrialState.COMPLETE,
-            reward=0.0,
-            measurement=counted(architecture),
-            seed=training_seed(self.seed, proposal.number),
-            started=time.time(),
-        )
-        return self._judged(trial)
-
-    def _judged(self, trial: Trial, latency: Latency | CandidateError | None = None) -> Trial:
-        """The trial with what measuring gave, COMPLETE as far as it goes; FAILED or INFEASIBLE if it ends here."""
-        trial = replace(trial, finished=time.time())
-        if isinstance(latency, Latency):
-            trial = replace(trial, measurement=replace(trial.measurement, latency=latency))
-        trial = replace(trial, reward=self.objective.failure_reward(trial.measurement))
-        if isinstance(latency, CandidateError):
-            return replace(trial, state=TrialState.FAILED, error=str(latency))
-        violations = self.objective.caps.violations(trial.measurement)
-        return replace(trial, state=TrialState.INFEASIBLE, error="; ".join(violations)) if violations else trial
-
-    def _trained(self, trial: Trial, found: Finished[AccuracyEstimate]) -> Trial:
-        estimate, task, state = found.value, self.estimator.task, TrialState.COMPLETE
-        if estimate.stopped and self.stopping:
-            task += f", stopped after {len(estimate.curve)} of {self.stopping.epochs} epochs"
-            state = TrialState.STOPPED
-        measurement = replace(trial.measurement, accuracy=estimate.accuracy, task=task)
-        return replace(
-            trial,
-            finished=time.time(),
-            state=state,
-            measurement=measurement,
-            reward=self.objective.reward(measurement),
-            curve=estimate.curve,
-            worker=found.worker,
-            train_seconds=found.seconds,
-        )
-
-
-def _cached(original: Trial, proposal: Proposal) -> Trial:
-    now = time.time()
-    return replace(
-        original,
-        number=proposal.number,
-        tokens=proposal.tokens,
-        cached=True,
-        curve=(),
-        started=now,
-        finished=now,
-        attempts=1,
-        worker="",
-        measure_seconds=0.0,
-        train_seconds=0.0,
-    )
-
 
 def _without_error(futures: dict[Future[Any], Trial]) -> Iterable[tuple[Future[Any], Trial]]:
     """Those that are done, and well."""
@@ -353,18 +300,3 @@ def _without_error(futures: dict[Future[Any], Trial]) -> Iterable[tuple[Future[A
         for future, trial in futures.items()
         if future.done() and not future.cancelled() and future.exception() is None
     ]
-
-
-def counted(architecture: Architecture) -> Measurement:
-    """What is known of an architecture before anything is measured."""
-    return Measurement(
-        count_params(architecture),
-        count_madds(architecture),
-        weight_bytes(architecture),
-        peak_activation_bytes=peak_activation_bytes(architecture),
-    )
-
-
-def training_seed(seed: int, number: int) -> int:
-    """The seed of a trial's training: the same on every machine, whatever was trained before."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4])

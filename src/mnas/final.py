@@ -12,12 +12,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mnas._whole_file import write_whole
 from mnas.accuracy import binomial_interval, retrain
 from mnas.config import FinalSettings
 from mnas.datasets import Dataset
 from mnas.errors import CandidateError
 from mnas.evaluator import Evaluator
-from mnas.executors import Executor, outcomes
+from mnas.executors import Executor, Finished, outcomes
 from mnas.models import reference_architecture
 from mnas.objective import Latency
 from mnas.result import Final, SearchResult
@@ -29,8 +30,16 @@ _WIDTHS = tuple(step / 20 for step in range(1, 61))  # 0.05 to 3
 
 
 @dataclass(frozen=True)
+class Retrained:
+    """What a training of the comparison gives. It goes to the search, for a worker may be on another machine."""
+
+    accuracy: float  # on the test split
+    onnx: bytes | None  # the trained network, of the first seed
+
+
+@dataclass(frozen=True)
 class FinalTask:
-    """One training of the comparison, run in a worker: train long, measure on the test split, keep the network."""
+    """One training of the comparison, run in a worker: train long, measure on the test split."""
 
     dataset: Dataset
     recipe: Recipe
@@ -42,22 +51,17 @@ class FinalTask:
         """What its accuracies are of."""
         return f"{self.dataset.name} test at {self.dataset.resolution} px: {self.recipe}"
 
-    def train(self, architecture: Architecture, seed: int) -> float:
-        """Accuracy on the test split; the first seed's network is kept as final/ID.onnx.
+    def train(self, architecture: Architecture, seed: int) -> Retrained:
+        """Accuracy on the test split, and the first seed's network.
 
         Raises:
             TrainingError: the training failed.
         """
-        from mnas.export import save_onnx
+        from mnas.export import onnx_model
 
         trained = retrain(architecture, self.dataset, self.recipe, seed)
-        if seed == 0:
-            save_onnx(trained.module, self.path(architecture))
-        return float(trained.accuracy)
-
-    def is_kept(self, architecture: Architecture, seed: int) -> bool:
-        """Whether the network of this training lies where it should; only the first seed's is kept."""
-        return seed != 0 or self.path(architecture).exists()
+        onnx = onnx_model(trained.module).SerializeToString() if seed == 0 else None
+        return Retrained(float(trained.accuracy), onnx)
 
     def path(self, architecture: Architecture) -> Path:
         """Where the trained network of the first seed lies."""
@@ -102,9 +106,17 @@ def compare(
     for finished, (number, outcome) in enumerate(outcomes(executor, task.train, numbered), start=1):
         watch(f"final: training {finished} of {len(numbered)}")
         architecture, seed = numbered[number]
-        row = {"error": str(outcome)} if isinstance(outcome, CandidateError) else {"accuracy": outcome.value}
-        storage.add_final(_key(architecture, seed, task), row)
+        storage.add_final(_key(architecture, seed, task), _kept(outcome, task.path(architecture)))
     storage.set_meta("final_task", task.task)
+
+
+def _kept(outcome: Finished[Retrained] | CandidateError, path: Path) -> dict[str, Any]:
+    """What is stored of a training; its network lies in its file first, if it has one."""
+    if isinstance(outcome, CandidateError):
+        return {"error": str(outcome)}
+    if outcome.value.onnx is not None:
+        write_whole(path, outcome.value.onnx)
+    return {"accuracy": outcome.value.accuracy}
 
 
 def load_finals(storage: RunStorage) -> tuple[Final, ...]:

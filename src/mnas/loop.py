@@ -29,6 +29,7 @@ from mnas.storage import Ask, RunStorage
 from mnas.trial import Proposal, Trial
 
 _LOOK_S = 0.5  # between two looks at what has finished, and so between two calls of `watch`
+_FRESH = 50  # parts of what was told, of which stopping may lack the latest in an asynchronous search
 _MOST_OF_A_BATCH = 0.75  # where one is told without its stragglers, which come with the next
 
 
@@ -109,7 +110,7 @@ class SearchLoop:
         proposals = tuple(Proposal(number, tokens) for number, tokens in numbered)
         self.storage.add_ask(proposals)
         self._note_asked(proposals)
-        self.evaluator.submit(proposals, self._told)
+        self.evaluator.submit(proposals, self._told, known=self._lessons(len(self._told)))
 
     def _evaluate(self) -> None:
         """Wait until enough has finished to be told."""
@@ -144,6 +145,14 @@ class SearchLoop:
         most = math.ceil(_MOST_OF_A_BATCH * self.controller.batch)
         return min(len(self._open), 1 if is_asynchronous(self.controller) else most)
 
+    def _lessons(self, told: int) -> int:
+        """How many of the trials told say which trainings end early: all of them before a batch.
+
+        Where proposals are asked one by one, the latest fiftieth may be lacking: to learn from thousands anew at each
+        ask would cost more and more.
+        """
+        return told - told % max(1, told // _FRESH) if self.asynchronous else told
+
     def _note_asked(self, proposals: Sequence[Proposal]) -> None:
         self._open |= {proposal.number: proposal for proposal in proposals}
         self._asked += len(proposals)
@@ -175,7 +184,7 @@ class SearchLoop:
         for ask, told in asks:
             still_open = [proposal for proposal in ask.proposals if proposal.number in self._open]
             if still_open:
-                self.evaluator.submit(still_open, self._told[:told])
+                self.evaluator.submit(still_open, self._told, known=self._lessons(told))
 
     def _replay_ask(self, entry: Ask) -> None:
         stored = [proposal.tokens for proposal in entry.proposals]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -48,7 +49,9 @@ class Latency:
         """The inverse of `dataclasses.asdict`."""
         energy = data.get("energy")
         plain = {"samples_ms": tuple(data["samples_ms"]), "energy": Energy(**energy) if energy else None}
-        return cls(**{**data, **plain})
+        # One string for thousands of latencies.
+        names = {name: sys.intern(data[name]) for name in ("statistic", "device")}
+        return cls(**{**data, **plain, **names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,9 @@ class Measurement:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
         """The inverse of `to_dict`."""
-        latency = data.get("latency")
-        return cls(**{**data, "latency": Latency.from_dict(latency) if latency else None})
+        latency, task = data.get("latency"), data.get("task")
+        shared = {"task": task and sys.intern(task)}
+        return cls(**{**data, **shared, "latency": Latency.from_dict(latency) if latency else None})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -47,7 +48,7 @@ class Plan:
     name: str
     seed: int
     trials: int
-    workers: int
+    workers: int | None  # None: the executor says
     limits: Limits
     asynchronous: bool | None  # None: `is_asynchronous` says
     space: SearchSpace
@@ -64,16 +65,9 @@ class Plan:
     final: FinalSettings
     budget: Budget
     final_recipe: Recipe | None  # of the comparison at the end; None where there is none
+    executor: Callable[[], Executor]  # makes what its evaluations run on
     settings: Mapping[str, Any]
     identity: Mapping[str, Any]
-
-    def executor(self) -> Executor:
-        """Where this plan's evaluations run."""
-        if self.workers == 0:
-            return InProcessExecutor(self.limits)
-        from mnas.executors import ProcessExecutor
-
-        return ProcessExecutor(self.workers, self.limits)
 
     def is_asynchronous(self, controller: Controller, executor: Executor) -> bool:
         """Whether finished trials are told one by one: by the settings; else where that wins time and may be.
@@ -128,6 +122,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
     stopping = _stopping(
         settings, estimator, is_guided=settings.controller.name == "guided" and "controller" not in given
     )
+    workers, limits = _workers(settings), Limits(**settings.limits.model_dump())
     described = settings.model_dump(exclude_none=True) | {
         key: _described(part) for key, part in given.items() if part is not None
     }
@@ -135,8 +130,8 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         name=settings.name,
         seed=settings.seed,
         trials=settings.trials,
-        workers=_workers(settings.workers),
-        limits=Limits(**settings.limits.model_dump()),
+        workers=workers,
+        limits=limits,
         asynchronous=settings.asynchronous,
         space=space,
         controller=controller,
@@ -152,6 +147,7 @@ def plan_from(settings: Settings, given: Mapping[str, Any] | None = None) -> Pla
         final=settings.final,
         budget=settings.budget.budget,
         final_recipe=_final_recipe(settings.final, estimator),
+        executor=_executor(settings.executor, workers, limits),
         settings=described,
         identity=_flat(
             {
@@ -314,9 +310,25 @@ def _final_recipe(final: FinalSettings, estimator: AccuracyEstimator) -> Recipe 
         raise SettingsError(f"the final comparison trains {final.epochs} epochs: {error}") from error
 
 
-def _workers(wanted: int | None) -> int:
-    if wanted is not None:
-        return wanted
+def _executor(part: Part, workers: int | None, limits: Limits) -> Callable[[], Executor]:
+    """Makes the executor; its settings are refused now, before a run is begun."""
+    name = "in-process" if part.name == "processes" and workers == 0 else part.name
+    offered = {"workers": workers, "limits": limits}
+    registry.check("executor", name, part.options, offered)
+
+    def make() -> Executor:
+        made: Executor = registry.make("executor", name, part.options, **offered)
+        return made
+
+    return make
+
+
+def _workers(settings: Settings) -> int | None:
+    """How many jobs run at once; None where the executor finds it by itself."""
+    known = registry.options("executor", settings.executor.name)
+    asks = "workers" in known and known["workers"].default is inspect.Parameter.empty
+    if settings.workers is not None or not asks:
+        return settings.workers
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

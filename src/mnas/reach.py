@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from mnas.errors import MeasurementError, SettingsError
-from mnas.evaluator import counted
+from mnas.judging import counted
 from mnas.objective import Caps, Latency, Measurement
 from mnas.space import Architecture, SearchSpace, Tokens, count_madds
 

@@ -6,20 +6,20 @@ A package adds a controller of its own in its `pyproject.toml`:
     bandit = "my_package:Bandit"
 
 and `mnas search` finds it under that name. Likewise `mnas.spaces`, `mnas.devices`, `mnas.datasets`,
-`mnas.detection_datasets` and `mnas.accuracy`. Nothing is imported before it is used.
+`mnas.detection_datasets`, `mnas.accuracy` and `mnas.executors`. Nothing is imported before it is used.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from mnas.errors import SettingsError, did_you_mean
 
-Kind = Literal["space", "controller", "device", "dataset", "detection", "accuracy"]
+Kind = Literal["space", "controller", "device", "dataset", "detection", "accuracy", "executor"]
 
 _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
     "space": {
@@ -69,6 +69,11 @@ _BUILT_IN: Mapping[Kind, Mapping[str, str]] = {
         "simulated": "mnas.accuracy:SimulatedAccuracy",
         "accel-nasbench": "mnas.accuracy:SurrogateAccuracy",
     },
+    "executor": {
+        "processes": "mnas.executors:ProcessExecutor",
+        "in-process": "mnas.executors:InProcessExecutor",
+        "ray": "mnas.executors:RayExecutor",
+    },
 }
 _TABLES: Mapping[Kind, str] = {"detection": "dataset"}  # of a settings file, where they are not the kind's name
 _FRESH_PROCESSES = 20  # of a few measurements: more than a search could afford
@@ -81,6 +86,7 @@ _GROUPS: Mapping[Kind, str] = {
     "dataset": "mnas.datasets",
     "detection": "mnas.detection_datasets",
     "accuracy": "mnas.accuracy",
+    "executor": "mnas.executors",
 }
 
 
@@ -127,10 +133,25 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
     Raises:
         SettingsError: unknown name or key, or a value that the part refuses.
     """
-    factory = lookup(kind, name)
-    wanted = options(kind, name)
+    check(kind, name, settings, offered)
+    factory, wanted = lookup(kind, name), options(kind, name)
     given = {key: value for key, value in offered.items() if key in wanted}
-    known = [key for key in wanted if key not in given]
+    if kind == "device":
+        settings = {key: _with_devices(value) for key, value in settings.items()}
+    try:
+        return factory(**given, **settings)
+    except TypeError as error:
+        raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error
+
+
+def check(kind: Kind, name: str, settings: Mapping[str, Any], offered: Iterable[str]) -> None:
+    """Refuse what `make` would refuse before it makes anything.
+
+    Raises:
+        SettingsError: unknown name or key, or one that is missing.
+    """
+    wanted = options(kind, name)
+    known = [key for key in wanted if key not in offered]
     for key in settings:
         if key not in known:
             raise did_you_mean(f"key for {kind} {name!r}:", key, known)
@@ -144,12 +165,6 @@ def make(kind: Kind, name: str, settings: Mapping[str, Any], **offered: Any) -> 
         raise SettingsError(
             f"{kind} {name!r} needs {', '.join(missing)}: write it under [{table}] in the settings file"
         )
-    if kind == "device":
-        settings = {key: _with_devices(value) for key, value in settings.items()}
-    try:
-        return factory(**given, **settings)
-    except TypeError as error:
-        raise SettingsError(f"{kind} {name!r} refuses its settings {dict(settings)}: {error}") from error
 
 
 def measuring_device(name: str, settings: Mapping[str, Any]) -> Any:

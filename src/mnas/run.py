@@ -51,6 +51,7 @@ def search(
     seed: int = 0,
     workers: int | None = None,
     asynchronous: bool | None = None,
+    executor: str | Mapping[str, Any] = "processes",
     limits: Mapping[str, Any] | None = None,
     stopping: Mapping[str, Any] | None = None,
     final: Mapping[str, Any] | None = None,
@@ -83,6 +84,7 @@ def search(
         workers: processes that train, one thread each; None: one per core; 0: none, in this process.
         asynchronous: whether finished trials are told one by one, so that no worker waits for the slowest of a
             batch; None: where the controller allows it and it wins time.
+        executor: where trainings run: "processes" of this machine, or {"name": "ray", "address": "auto"}.
         limits: settings as under [limits]; {"time_s": 600} ends trainings that hang.
         stopping: settings as under [stopping]; {"use": True} ends trainings that are unlikely to join the front.
         final: settings as under [final]; {"top": 0} leaves the final comparison out.
@@ -105,7 +107,7 @@ def search(
         given["objective"] = objective
     else:
         named["objective"] = {"reward": objective} if isinstance(objective, str) else dict(objective)
-    data = {"name": name, "seed": seed, "trials": trials, **named}
+    data = {"name": name, "seed": seed, "trials": trials, "executor": _part(executor), **named}
     data |= {"workers": workers} if workers is not None else {}
     data |= {"asynchronous": asynchronous} if asynchronous is not None else {}
     data |= {"limits": dict(limits)} if limits is not None else {}
@@ -134,16 +136,21 @@ def resume(
     workers: int | None = None,
     remeasure: bool = False,
     budget: Mapping[str, Any] | None = None,
+    executor: str | None = None,
+    address: str | None = None,
 ) -> SearchResult:
-    """Go on with a run as if it had never stopped; more `trials` extend it.
+    """Go on with a run as if it had never stopped; more `trials` extend it, another `executor` takes its trainings.
 
     `budget` changes keys of [budget]; a limit of None lifts it.
 
     Raises:
         StorageError: no run there, or it cannot go on here; the message says what to do.
     """
-    settings = stored_settings(folder).changed(trials=trials, workers=workers)
-    settings = settings.with_budget(budget or {})
+    stored = stored_settings(folder)
+    settings = stored.moved(executor, address)
+    if settings.executor.name != stored.executor.name:  # so many workers were of the other one
+        settings = settings.model_copy(update={"workers": None})
+    settings = settings.changed(trials=trials, workers=workers).with_budget(budget or {})
     return run_plan(plan_from(settings), folder, watch, remeasure)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import metadata
 
 from mnas.controllers import Controller, Resumable
@@ -55,7 +56,7 @@ class Snapshots:
             return 0
         try:
             controller.restore(content["state"], [trials[number] for entry in tells for number in entry.numbers])
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError):
             return 0  # what a snapshot says, the journal says too
         return position
 
@@ -66,6 +67,7 @@ def _made_by(controller: Controller) -> dict[str, str]:
     return {"controller": f"{kind.__module__}.{kind.__qualname__}"} | versions
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

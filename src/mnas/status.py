@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from mnas._whole_file import write_whole
+from mnas._whole_file import remove_unfinished, write_whole
 from mnas.activity import QUEUES, Activity, DeviceActivity
 from mnas.budget import Budget, Ledger, Spent
 from mnas.errors import MnasError, StorageError
@@ -168,6 +168,7 @@ class StatusFile:
         return both
 
     def __enter__(self) -> Self:
+        remove_unfinished(self._folder)  # of a process that was killed
         with self._lock:
             self._write()
         self._beat.start()

@@ -163,7 +163,7 @@ class RunStorage:
 
     def journal(self) -> Iterator[Ask | Tell]:
         """Asks and tells in their order."""
-        for _, kind, numbers, body in self._read("SELECT * FROM journal ORDER BY position"):
+        for _, kind, numbers, body in self._rows("SELECT * FROM journal ORDER BY position"):
             known, content = json.loads(numbers), json.loads(body)
             if kind == "tell":
                 yield Tell(tuple(known), content)
@@ -178,7 +178,7 @@ class RunStorage:
 
     def trials(self) -> list[Trial]:
         """Every stored trial, by number."""
-        rows = self._read("SELECT body FROM trials ORDER BY number")
+        rows = self._rows("SELECT body FROM trials ORDER BY number")
         return [Trial.from_dict(json.loads(body)) for (body,) in rows]
 
     def trial_rows(self, after: int = -1, missing: Sequence[int] = ()) -> list[tuple[int, str]]:
@@ -288,6 +288,11 @@ class RunStorage:
         row = [value if isinstance(value, (str, int)) else _dumps(value) for value in values[:-1]]
         with _named_errors(self.path.parent):
             self._connection.execute(sql, [*row, _dumps(values[-1])])
+
+    def _rows(self, sql: str) -> Iterator[Any]:
+        """Row by row: all rows of a long search at once would take as much memory as what is made of them."""
+        with _named_errors(self.path.parent):
+            yield from self._connection.execute(sql)
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
         with _named_errors(self.path.parent):

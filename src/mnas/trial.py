@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -73,6 +74,7 @@ class Trial:
         return cls(
             **{
                 **data,
+                "worker": sys.intern(data.get("worker", "")),
                 "tokens": tuple(data["tokens"]),
                 "architecture": Architecture.parse(data["architecture"]),
                 "state": TrialState(data["state"]),

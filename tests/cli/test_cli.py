@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import replace
 from importlib.metadata import EntryPoint
@@ -52,7 +56,10 @@ def test_front_has_what_scripts_rely_on(run):
 
 def test_status_of_a_finished_run(run):
     status = json.loads(mnas("status", run, "--json").stdout)
-    assert (status["phase"], status["total"], status["counts"]["trials"]) == ("finished", 30, 30)
+    assert (status["state"], status["total"], status["counts"]["trials"]) == ("finished", 30, 30)
+    shown = re.sub(r"\s+", " ", mnas("status", run).stdout)
+    assert "finished, 30 of 30 trials" in shown
+    assert "hours of training" in shown
 
 
 @pytest.mark.slow
@@ -133,6 +140,9 @@ def test_a_device_can_be_a_settings_file(tmp_path):
         (["front", "nowhere"], 1, "is not a run folder"),
         (["status", "nowhere"], 1, "is not a run folder"),
         (["list", "spacs"], 2, "did you mean 'spaces'?"),
+        (["search", "simulated", "--budget", "hour=3"], 2, "did you mean 'hours'?"),
+        (["search", "simulated", "--budget", "hours"], 2, "should be KEY=VALUE"),
+        (["search", "simulated", "--budget", "hours=few"], 2, "budget.hours"),
     ],
 )
 def test_a_mistake_gets_a_message_and_an_exit_code(within, monkeypatch, tmp_path, arguments, code, said):
@@ -168,13 +178,69 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
         status = mnas("status", tmp_path / "run", "--json")
         if status.returncode == 0 and json.loads(status.stdout)["counts"]["trials"] >= 5:
             break
-    assert json.loads(status.stdout)["phase"] == "running"
+    assert json.loads(status.stdout)["state"] == "running"
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"mnas resume {tmp_path / 'run'}" in re.sub(r"\s+", " ", stderr)
     assert "Traceback" not in stderr
-    assert json.loads(mnas("status", tmp_path / "run", "--json").stdout)["phase"] == "stopped"
+    assert json.loads(mnas("status", tmp_path / "run", "--json").stdout)["state"] == "stopped"
+
+
+def test_what_costs_is_estimated_first_and_goes_on_when_that_is_said(within, tmp_path):
+    search = (
+        "search",
+        "simulated",
+        "--trials",
+        "10",
+        "--budget",
+        "price_per_hour=3600",
+        "--out",
+        str(tmp_path / "run"),
+    )
+    code, stdout, stderr = within(*search)
+    assert (code, stdout) == (0, "")
+    said = re.sub(r"\s+", " ", stderr)
+    for words in (
+        "of 10 trials",
+        "expected: ",
+        "95 % interval",
+        "cost: ",
+        " USD",
+        "--yes",
+        f"resume {tmp_path / 'run'}",
+    ):
+        assert words in said
+    code, stdout, stderr = within(*search, "--yes", "--json")
+    assert code == 0
+    assert json.loads(stdout)["counts"]["trials"] == 10
+    assert "cost: " in stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_the_estimate_asks(tmp_path, answer):
+    command = [*MNAS, "search", "simulated", "--trials", "10", "--estimate", "--out", str(tmp_path / "run")]
+    leader, follower = pty.openpty()
+    with subprocess.Popen(command, stdin=follower, stdout=subprocess.PIPE, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        while b"go on?" not in shown:
+            shown += os.read(leader, 65536)
+        os.write(leader, f"{answer}\n".encode())
+        threading.Thread(target=_drain, args=(leader,), daemon=True).start()
+        stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert ("10 trials:" in stdout.decode()) == (answer == "y")
+    status = json.loads(mnas("status", tmp_path / "run", "--json").stdout)
+    assert status["state"] == ("finished" if answer == "y" else "stopped")
+
+
+def _drain(terminal: int) -> None:
+    """Read what a terminal shows, so that who writes to it does not wait."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
 
 
 @pytest.mark.slow

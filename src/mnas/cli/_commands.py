@@ -20,7 +20,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to
 Run = Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart-20260101-120000.")]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Processes that train, one thread each. Default: one per core. 0: none, in this process."),
+    typer.Option(
+        help="Trainings at once. Default: one per core, on Ray as many as have room. 0: none, in this process."
+    ),
+]
+Executor = Annotated[str | None, typer.Option(help="Where trainings run: processes of this machine, or ray.")]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster: auto for that which this machine is in, local, or HOST:PORT.")
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="Latency of the network quantized to int8, on devices that can.")]
 Limits = Annotated[
@@ -41,6 +47,8 @@ def search(
     device: DeviceName = None,
     int8: Int8 = False,
     workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     data: Annotated[
         str | None,
         typer.Option(help="Images, as for mnas train; with accuracy 'detection' boxes, as for mnas detect train."),
@@ -57,7 +65,7 @@ def search(
     """Search networks. Flags override the settings file."""
     from mnas.run import default_folder, start
 
-    settings = _override(load_settings(file), seed, trials, target_ms, device, int8, workers)
+    settings = _override(load_settings(file).moved(executor, address), seed, trials, target_ms, device, int8, workers)
     settings = settings.with_budget(_names.budget_changes(budget or ()))
     if data is None and images is not None:
         raise SettingsError("--images goes with --data: name the annotations")
@@ -82,6 +90,8 @@ def resume(
     run: Run,
     trials: Annotated[int | None, typer.Option(help="Extend the run to this many trials.", min=1)] = None,
     workers: Workers = None,
+    executor: Executor = None,
+    address: Address = None,
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="The device is another one: measure the front again on this one.")
     ] = False,
@@ -92,7 +102,11 @@ def resume(
     from mnas.run import resume as go_on
 
     changes = _names.budget_changes(budget or ())
-    _finish(run, json, lambda display: go_on(run, display.watch, trials, workers, remeasure, changes))
+
+    def work(display: _display.LiveDisplay) -> SearchResult:
+        return go_on(run, display.watch, trials, workers, remeasure, changes, executor, address)
+
+    _finish(run, json, work)
 
 
 @app.command()

@@ -75,8 +75,10 @@ def live() -> Iterator[LiveDisplay]:
         @contextlib.contextmanager
         def paused() -> Iterator[None]:
             display.stop()
-            yield
-            display.start()
+            try:
+                yield
+            finally:
+                display.start()
 
         yield LiveDisplay(watch, paused)
 

@@ -241,6 +241,7 @@ def every() -> dict[str, list[str]]:
         "datasets": registry.names("dataset"),
         "detection datasets": registry.names("detection"),
         "accuracies": registry.names("accuracy"),
+        "executors": registry.names("executor"),
         "models": list(reference_names()),
         "recipes": recipe_names(),
     }

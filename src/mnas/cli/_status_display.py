@@ -48,7 +48,10 @@ def asker(display: _display.LiveDisplay, run: Path, yes: bool) -> Decide:
             if not (_display.err.is_terminal and sys.stdin.isatty()):
                 _display.say("there is no terminal to ask on: --yes goes on without asking")
                 return False
-            return typer.confirm("go on?", err=True)
+            try:
+                return typer.confirm("go on?", err=True)
+            except typer.Abort:  # Ctrl-C, or the terminal went
+                return False
 
     return decide
 
@@ -102,7 +105,7 @@ def _state(status: Status) -> str:
 def _spent(status: Status) -> str:
     """Each amount with its limit, and the money where something costs."""
     parts = [
-        f"{getattr(status.spent, name):.2f}{_of(status.budget.get(name))} {said}" for name, said in _SPENT.items()
+        f"{getattr(status.spent, name):.3g}{_of(status.budget.get(name))} {said}" for name, said in _SPENT.items()
     ]
     if status.spent.money or status.budget.get("money"):
         parts.append(f"{status.spent.money:,.2f}{_of(status.budget.get('money'))} {status.currency}")

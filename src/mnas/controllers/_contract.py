@@ -64,7 +64,7 @@ class Resumable(Protocol):
         """Take the state of a controller that was told these trials in this order. Only for a fresh one.
 
         Raises:
-            KeyError, TypeError, ValueError: the snapshot is of another kind; the controller is as it was.
+            LookupError, TypeError, ValueError: the snapshot is of another kind; the controller is as it was.
         """
         ...
 

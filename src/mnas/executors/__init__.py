@@ -9,6 +9,7 @@ from mnas.executors._threads import ThreadExecutor
 
 if TYPE_CHECKING:
     from mnas.executors._processes import ProcessExecutor
+    from mnas.executors._ray import RayExecutor
 
 __all__ = [
     "Executor",
@@ -16,6 +17,7 @@ __all__ = [
     "InProcessExecutor",
     "Limits",
     "ProcessExecutor",
+    "RayExecutor",
     "ThreadExecutor",
     "WorkerActivity",
     "outcomes",
@@ -27,4 +29,8 @@ def __getattr__(name: str) -> Any:
         from mnas.executors._processes import ProcessExecutor
 
         return ProcessExecutor
+    if name == "RayExecutor":
+        from mnas.executors._ray import RayExecutor
+
+        return RayExecutor
     raise AttributeError(name)

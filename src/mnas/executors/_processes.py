@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity, host_name
 from mnas.executors._job import check_memory_limit
-from mnas.executors._worker import READY, Reply, serve
+from mnas.executors._worker import BEGUN, READY, Reply, serve
 
 _LOOK_S = 0.5  # between looks whether workers live: a pipe that a grandchild holds too tells of no death
 _GRACE_S = 1.0  # from SIGTERM to SIGKILL: time to end what a worker has started
@@ -163,6 +163,7 @@ class _Slot:
         self.is_ready = False  # it runs, and has said so
         self.failed_start: str | None = None  # what it died of before it was ready
         self._job: _Job | None = None
+        self._has_begun = False  # the job; until then its worker imports what it needs, which may take seconds
         self._began, self._since = 0.0, 0.0  # monotonic; since the epoch
         self._jobs, self._busy_seconds = 0, 0.0
 
@@ -177,7 +178,7 @@ class _Slot:
     @property
     def seconds_left(self) -> float:
         """Until its job is beyond its time."""
-        if self._job is None or self.limits.time_s is None:
+        if not self._has_begun or self.limits.time_s is None:
             return _LOOK_S
         return max(0.0, self._began + self.limits.time_s - time.monotonic())
 
@@ -203,6 +204,7 @@ class _Slot:
         if not job.future.set_running_or_notify_cancel():
             return
         self._job, self._began, self._since = job, time.monotonic(), time.time()
+        self._has_begun = False
         assert self.connection is not None
         with suppress(OSError):  # it died: the next look says so
             self.connection.send_bytes(job.message)
@@ -221,12 +223,12 @@ class _Slot:
             return
         if not is_alive:
             self._lost()
-        elif self._job is not None and self.seconds_left == 0:
+        elif self.seconds_left == 0:
             self._beyond_time()
 
     def take_job(self) -> _Job | None:
         """The job, which is not this worker's any more."""
-        job, self._job = self._job, None
+        job, self._job, self._has_begun = self._job, None, False
         if job is not None:
             self._jobs += 1
             self._busy_seconds += time.monotonic() - self._began
@@ -243,6 +245,9 @@ class _Slot:
     def _heard(self, message: bytes) -> None:
         if message == READY:
             self.is_ready = True
+            return
+        if message == BEGUN:
+            self._has_begun, self._began = True, time.monotonic()
             return
         reply: Reply = pickle.loads(message)
         job = self.take_job()

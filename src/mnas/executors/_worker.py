@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from mnas.executors._job import OutOfMemoryError, run_job
 
-READY = b"ready"
+READY = b"ready"  # for jobs
+BEGUN = b"begun"  # with a job: all that it needs is imported
 
 
 class Reply(NamedTuple):
@@ -36,7 +37,7 @@ def serve(connection: Connection, parent: int, memory_gb: float | None, gpu: str
             message = connection.recv_bytes()
         except EOFError:
             return
-        reply = _reply(message, memory_gb)
+        reply = _reply(message, memory_gb, connection)
         connection.send_bytes(_packed(reply))
         if reply.is_last:
             return
@@ -55,9 +56,10 @@ def _begin(parent: int, gpu: str | None) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _reply(message: bytes, memory_gb: float | None) -> Reply:
+def _reply(message: bytes, memory_gb: float | None, connection: Connection) -> Reply:
     try:
         function, arguments = pickle.loads(message)
+        connection.send_bytes(BEGUN)
         return Reply(run_job(function, arguments, memory_gb), is_error=False, is_last=False)
     except BaseException as error:
         error.add_note(f"in a worker process:\n{traceback.format_exc()}")

@@ -215,11 +215,11 @@ class Architecture:
         fields: dict[str, Any] = {}
         blocks = []
         for part in text.replace(",", " ").split():
-            parser = _PARTS.get(part.split("_")[0])
-            if parser is None:
+            found = _parse_part(part)
+            if found is None:
                 blocks.append(Block.parse(part))
             else:
-                fields.update(parser(part))
+                fields.update(found)
         if not blocks:
             raise SettingsError(f"{text!r} has no block strings, such as ir_r3_k5_s2_e3_c40_se0.25")
         return cls(blocks=tuple(blocks), **fields)
@@ -400,3 +400,10 @@ _PARTS = {
     "ssdlite": _parse_detection_head,
     "net": _parse_net,
 }
+
+
+@_shared
+def _parse_part(text: str) -> Mapping[str, Any] | None:
+    """What a part beside the blocks says; None for a block."""
+    parser = _PARTS.get(text.split("_")[0])
+    return None if parser is None else parser(text)
