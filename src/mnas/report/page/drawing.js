@@ -3,7 +3,7 @@
 "use strict";
 (function (mnas) {
   const { dom, words } = mnas;
-  const HEIGHT = 150, TOP = 30, BOTTOM = 64, GAP = 8, LEAST_WIDTH = 30, LEAST_HEIGHT = 12;
+  const HEIGHT = 150, TOP = 30, BOTTOM = 70, GAP = 8, LEAST_WIDTH = 30, LEAST_HEIGHT = 12;
 
   // The keys of a row that may differ, and how they are called.
   const CELLS = [

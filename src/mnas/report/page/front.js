@@ -127,25 +127,12 @@
   }
 
   function frontTable(runs) {
-    const points = runs.flatMap((run) => picture.frontOf(run));
-    const isNamed = runs.length > 1;
-    const heads = [...(isNamed ? [{ label: "run", left: true }] : []), { label: "trial", left: true }, { label: "accuracy %" }, { label: "latency ms" }, { label: "95 % interval" }, { label: "reward" }, { label: "MAdds" }, { label: "params" }, { label: "network", left: true, minor: true }];
-    const references = picture.allReferences();
-    const key = [mnas.theme.current, runs.map((run) => [run.id, run.generation, run.front, run.best]), references.map((one) => [one.label, one.latency_ms])];
-    dom.redraw("front-table", key, () => (points.length ? dom.table(heads, [
-      ...points.map(({ run, row }) => frontRow(run, row, isNamed)),
-      ...references.map((one) => ({ className: "reference", cells: [...(isNamed ? [runName(one.run)] : []), el("a", { href: `#/network/${one.run.id}/ref/${one.index}` }, one.label), words.percent(one.accuracy), words.ms(one.latency_ms), words.interval(one.low_ms, one.high_ms), words.DASH, words.DASH, words.DASH, "reference"] })),
-    ], "Networks on the front, by rising latency") : el("p", { class: "muted" }, "No network is complete yet.")));
+    const references = picture.allReferences(), colours = runs.length > 1 ? runName : null;
+    const key = [mnas.theme.current, runs.map((run) => [run.id, run.generation, run.version]), references.map((one) => [one.label, one.latency_ms])];
+    dom.redraw("front-table", key, () => mnas.frontTable(runs, references, colours));
   }
 
   const runName = (run) => [el("i", { class: "run-dot", "aria-hidden": "true", style: { background: picture.colourOf(run, charts.colours()) } }), el("span", { class: "minor" }, run.name)];
-
-  function frontRow(run, row, isNamed) {
-    const { columns } = run, number = columns.number[row];
-    return [...(isNamed ? [runName(run)] : []), [el("a", { href: `#/network/${run.id}/${number}` }, `trial ${number}`), run.best === number ? el("span", { class: "star", title: "best reward" }, " ★") : null],
-      words.percent(columns.accuracy[row]), words.ms(columns.latency_ms[row]), words.interval(columns.low_ms[row], columns.high_ms[row]),
-      words.reward(columns.reward[row]), words.short(columns.madds[row]), words.short(columns.params[row]), el("code", {}, columns.architecture_id[row] || "")];
-  }
 
   mnas.views = { ...mnas.views, front: { show, get picture() { return picture; } } };
 })(window.mnas = window.mnas || {});

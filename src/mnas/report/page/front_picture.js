@@ -12,8 +12,8 @@
   const RUG = { infeasible: 7, failed: 18 };  // pixels above the axis: these have a latency and no accuracy
 
   class FrontPicture {
-    constructor(id, { isSmall = false, open = null } = {}) {
-      Object.assign(this, { isSmall, open, runs: [], shown: new Set(["complete", "stopped", "infeasible", "failed"]), scale: { x: "linear", y: "linear" }, zoom: null, isWhole: false, selection: null });
+    constructor(id, { isSmall = false } = {}) {
+      Object.assign(this, { isSmall, runs: [], shown: new Set(["complete", "stopped", "infeasible", "failed"]), scale: { x: "linear", y: "linear" }, zoom: null, isWhole: false, selection: null });
       this.picture = new charts.Picture(id, (c) => this.option(c));
       this.element = this.picture.element;
       this.layer = new mnas.PointsLayer(this.element);
@@ -23,7 +23,7 @@
 
     draw(runs) {
       this.runs = runs.filter((run) => run.loaded);
-      const key = JSON.stringify([this.runs.map((run) => [run.id, run.generation, run.version, Boolean(run.description)]), [...this.shown], this.scale, this.zoom, this.isWhole]);
+      const key = JSON.stringify([this.runs.map((run) => [run.id, run.generation, run.version, run.description?.target_ms, run.description?.references.length]), [...this.shown], this.scale, this.zoom, this.isWhole]);
       const wasMade = Boolean(this.picture.chart);
       this.picture.draw(key);
       if (!this.picture.chart) return;
@@ -202,10 +202,8 @@
       return [{ id: "lines", type: "line", data: [], silent: true, markLine: { silent: true, symbol: "none", animation: false, data, label: { position: "end", show: !this.isSmall || data.length < 2 } } }];
     }
 
-    // With their place in the API's list. What was retrained longer has another kind of accuracy than trials have.
-    references(run) {
-      return (run.description?.references || []).map((one, index) => ({ ...one, run, index })).filter((one) => one.kind === "predicted");
-    }
+    // With their place in the API's list.
+    references(run) { return (run.description?.references || []).map((one, index) => ({ ...one, run, index })); }
 
     allReferences() {
       const byLabel = new Map();
@@ -216,9 +214,11 @@
     referenceSeries(c) {
       const all = this.allReferences();
       const data = all.map((one) => [one.latency_ms, this.toY(100 * one.accuracy), one.low_ms ?? one.latency_ms, one.high_ms ?? one.latency_ms]);
-      const label = { show: !this.isSmall, position: "right", distance: 6, color: c.ink, fontSize: 12, formatter: ({ dataIndex }) => all[dataIndex].label, textBorderColor: c.card, textBorderWidth: 3 };
+      // Hollow: retrained longer than trials are, so its accuracy is of another kind.
+      const full = { color: c.red, borderColor: c.card, borderWidth: 1 }, hollow = { color: c.card, borderColor: c.red, borderWidth: 1.6 };
+      const label = { show: !this.isSmall, position: "right", distance: 6, color: c.ink, fontSize: 12, formatter: ({ dataIndex }) => `${all[dataIndex].label}${all[dataIndex].kind === "retrained" ? " (retrained)" : ""}`, textBorderColor: c.card, textBorderWidth: 3 };
       return [
-        { id: "references", type: "scatter", silent: true, symbol: "diamond", symbolSize: 11, z: 5, itemStyle: { color: c.red, borderColor: c.card, borderWidth: 1 }, label, labelLayout: { hideOverlap: true, moveOverlap: "shiftY" }, data: data.map((row) => row.slice(0, 2)) },
+        { id: "references", type: "scatter", silent: true, symbol: "diamond", symbolSize: 11, z: 3, label, labelLayout: { hideOverlap: true, moveOverlap: "shiftY" }, data: data.map((row, index) => ({ value: row.slice(0, 2), itemStyle: all[index].kind === "retrained" ? hollow : full })) },
         whiskers("reference bars", data, c.red),
       ];
     }
@@ -455,7 +455,8 @@
   const lineOf = ([name, value]) => el("span", { class: "tip-line" }, el("span", {}, name), el("b", { class: "number" }, value));
 
   function referenceWords(one) {
-    return [el("strong", {}, one.label), ...[["accuracy", `${words.percent(one.accuracy)} %`], ["latency", `${words.ms(one.latency_ms)} ms`], ["95 % interval", words.interval(one.low_ms, one.high_ms)]].map(lineOf)];
+    const note = one.kind === "retrained" ? "retrained longer than trials, on the test split" : "predicted, like the trials";
+    return [el("strong", {}, one.label), el("span", { class: "muted" }, note), ...[["accuracy", `${words.percent(one.accuracy)} %`], ["latency", `${words.ms(one.latency_ms)} ms`], ["95 % interval", words.interval(one.low_ms, one.high_ms)]].map(lineOf)];
   }
 
   function trialWords(run, row, isNamed) {

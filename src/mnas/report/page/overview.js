@@ -11,13 +11,14 @@
     if (!run) return;
     picture.draw([run]);
     tiles(run);
+    dom.redraw("overview-front-table", [run.id, run.generation, run.version], () => mnas.frontTable([run]));
     showBest(run);
     const d = run.description;
     if (!d) return;
     dom.redraw("overview-notes", d.notes, () => d.notes.map((note) => el("p", { class: "note" }, el("strong", {}, "Note: "), note)));
     verdict(d);
     finals(run, d);
-    comparisons(d);
+    comparisons(run, d);
     measured(run, d);
     facts(d);
     commands(d);
@@ -103,16 +104,16 @@
       dom.svg("line", { x1: x(low), x2: x(high), y1: 8, y2: 8 }), dom.svg("circle", { cx: x(accuracy), cy: 8, r: 4 }));
   }
 
-  function comparisons(d) {
+  function comparisons(run, d) {
     dom.byId("overview-comparisons").hidden = !d.comparisons.length;
     dom.redraw("overview-comparisons-table", d.comparisons, () => dom.table(
       [{ label: "network", left: true }, { label: "predicted accuracy %" }, { label: "second opinion %" }, { label: "latency ms" }, { label: "95 % interval" }, { label: "gain" }],
-      d.comparisons.flatMap(comparisonRows)));
+      d.comparisons.flatMap((one) => comparisonRows(run, one))));
     dom.redraw("overview-comparisons-sentences", d.comparisons.map((one) => one.sentence), () => d.comparisons.filter((one) => one.sentence).map((one) => el("p", {}, one.sentence)));
   }
 
-  function comparisonRows(one) {
-    const row = (rated, gain, isStrong) => (rated ? [[isStrong ? el("strong", {}, rated.label) : rated.label,
+  function comparisonRows(run, one) {
+    const row = (rated, gain, isStrong) => (rated ? [[isStrong ? el("strong", {}, rated.label) : link(run, rated.trial, rated.label),
       words.known(rated.accuracy_sd) ? `${words.percent(rated.accuracy)} ± ${words.percent(rated.accuracy_sd)}` : words.percent(rated.accuracy),
       words.percent(rated.second_accuracy), words.ms(rated.latency_ms), words.interval(rated.low_ms, rated.high_ms), gain]] : []);
     return [...row(one.reference, "", true),
