@@ -148,12 +148,30 @@ def test_a_broken_journal_is_a_broken_run(result, content):
         view.trials()
 
 
-def test_a_trial_that_lacks_something_is_named(result):
+def test_a_trial_that_lacks_something_is_named_and_what_was_read_stays(result):
+    view = RunView(result.folder)
+    cursor = view.trials().cursor
     connection = sqlite3.connect(result.folder / "trials.sqlite", isolation_level=None)
-    connection.execute('INSERT INTO trials VALUES (40, \'{"state": "COMPLETE"}\')')
+    connection.execute("INSERT INTO trials VALUES (40, '{}')")
+    for _ in range(2):
+        with pytest.raises(StorageError, match="trial 40"):
+            view.trials(cursor)
+    connection.execute("DELETE FROM trials WHERE number = 40")
     connection.close()
-    with pytest.raises(StorageError, match="trial 40"):
-        RunView(result.folder).trials()
+    later = view.trials(cursor)
+    assert (later.number, later.restart) == ([], False)
+
+
+def test_settings_of_the_wrong_kind_are_told(result):
+    path = result.folder / "run.toml"
+    text = path.read_text(encoding="utf-8")
+    for wrong in (
+        text.replace("trials = 40", 'trials = "many"'),
+        'space = "mine"\n' + text.replace("[space]", "[other]"),
+    ):
+        path.write_text(wrong, encoding="utf-8")
+        with pytest.raises(StorageError, match=r"run\.toml is damaged"):
+            RunView(result.folder).description()
 
 
 def test_a_damaged_status_costs_the_machine_room_alone(result):

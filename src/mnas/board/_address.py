@@ -25,11 +25,11 @@ class Address:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The names in the Host header that are ours; see `is_allowed`."""
+        """The names in the Host header that are ours, in lower case, IPv6 in brackets."""
         if is_loopback(self.host):
             return frozenset((*LOOPBACK, _bracketed(self.host)))
         own = (socket.gethostname(), socket.getfqdn()) if is_wildcard(self.host) else ()
-        return frozenset(name.lower() for name in (*LOOPBACK, _bracketed(self.host), *own))
+        return frozenset(name.lower() for name in (*LOOPBACK, _bracketed(self.host), *own) if name)
 
     @property
     def url(self) -> str:

@@ -94,7 +94,7 @@ def _thinned(table: TrialTable, kept: Sequence[int]) -> TrialTable:
 
 
 def _thinned_search(search: SearchView, kept: Sequence[int]) -> SearchView:
-    """The series at as many places; at most the same ones as in the table, since both are in time's order."""
+    """The series at as many places as the table has rows."""
     columns = {name: [getattr(search, name)[place] for place in kept] for name in _SERIES}
     columns |= {name: [_rounded(v) for v in columns[name]] for name in ("reward", "best_reward", "hypervolume")}
     columns |= {"finished": [round(value, 2) for value in columns["finished"]]}

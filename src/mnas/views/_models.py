@@ -15,7 +15,6 @@ RunState = Literal["running", "finished", "stopped", "silent", "broken"]
 class View(BaseModel):
     """A value that is shown."""
 
-    # Values come from a run folder, which was written by us; what a later version adds is not lost.
     model_config = ConfigDict(frozen=True)
 
 
@@ -243,7 +242,7 @@ class NetworkRow(View):
 
 
 class NetworkCommands(View):
-    """What to type to look at a network or to train it; None where the network is not a trial."""
+    """What to type to look at a network or to train it."""
 
     show: str
     measure: str

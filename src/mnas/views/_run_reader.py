@@ -26,6 +26,8 @@ _SETTLED_S = 1.0
 _POSITIONS = 1 << 32  # a cursor is the generation times this, plus the place
 _GENERATIONS = 1 << 20  # so that a cursor stays below 2^53 and is exact in JavaScript
 
+_TABLES = ("run", "versions", "space", "controller", "device", "dataset", "accuracy")  # of run.toml
+
 _Signature = tuple[tuple[int, int, int], ...]
 
 
@@ -74,7 +76,7 @@ class RunReader:
         """
         signature = _signature(self.folder, ("run.toml",))
         if self._toml is None or self._toml[0] != signature:
-            self._toml = (signature, read_run_toml(self.folder))
+            self._toml = (signature, _checked(read_run_toml(self.folder), self.folder))
         return self._toml[1]
 
     def refresh(self) -> None:
@@ -98,6 +100,7 @@ class RunReader:
         begun = (signature[0][0], created, device)  # the file, when, where: a run with others is another one
         if self._key != (*begun, self._remeasured(storage, device)):
             self._begin(device)
+            self._key = (*begun, self._remeasured(storage, device))
         columns = self.columns
         # The last one known is read again: it is gone where the run was begun anew.
         rows = storage.trial_rows(columns.highest - 1, sorted(columns.missing))
@@ -130,6 +133,16 @@ class RunReader:
     def _remeasured(self, storage: RunStorage, device: str) -> int:
         """Changes where latencies of other devices are replaced by the run's device's, one by one."""
         return storage.latency_count(device) if self.columns.has_foreign else -1
+
+
+def _checked(run_toml: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same, once what is looked into is what it should be."""
+    wrong = [key for key in _TABLES if not isinstance(run_toml.get(key, {}), dict)]
+    if wrong or not isinstance(run_toml.get("trials", 0), int):
+        raise StorageError(
+            f"{folder}/run.toml is damaged: {', '.join(wrong) or 'trials'} is not what a run has there"
+        )
+    return run_toml
 
 
 def _finished(body: str) -> Any:
