@@ -135,6 +135,8 @@ class Evaluator:
         """What goes on."""
         measuring = sum(future.running() for future in self._measuring)
         training = sum(future.running() for future in self._training)
+        device = self.device.info()
+        only = device.name if device.slots == 1 else None  # no thread of its own, or one
         return Activity(
             is_asynchronous,
             {
@@ -145,7 +147,7 @@ class Evaluator:
             },
             tuple(self.executor.activity()),
             tuple(
-                DeviceActivity(slot.name, slot.trial, slot.since, slot.jobs, slot.busy_seconds)
+                DeviceActivity(only or slot.name, slot.trial, slot.since, slot.jobs, slot.busy_seconds)
                 for slot in (self._meter.activity() if self._meter else ())
             ),
             self._retries,
@@ -253,7 +255,7 @@ class Evaluator:
         info = self.device.info()
         if self._is_alone and info.slots == 1:
             return InProcessExecutor()
-        return ThreadExecutor(info.slots, lambda slot: info.name if info.slots == 1 else f"{info.name} {slot}")
+        return ThreadExecutor(info.slots, lambda slot: f"{info.name} {slot}")
 
     def _patiently(self, architecture: Architecture) -> Latency:
         for seconds in _DEVICE_WAITS:

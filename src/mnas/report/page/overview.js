@@ -153,8 +153,9 @@
   }
 
   function budget(d) {
-    const limits = Object.entries(d.settings.budget || {}).filter(([, value]) => words.known(value));
-    return limits.length ? [["Budget", limits.map(([name, value]) => `${name} ${words.short(value)}`).join(", ")]] : [["Budget", words.plural(d.total || 0, "trial")]];
+    const given = Object.entries(d.settings.budget || {}).filter(([, value]) => words.known(value) && value !== 0);
+    const text = given.map(([name, value]) => `${name} ${words.short(value)}`).join(", ");
+    return [["Budget", given.some(([name]) => name !== "currency") ? text : words.plural(d.total || 0, "trial")]];
   }
 
   function commands(d) {
