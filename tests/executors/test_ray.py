@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_nodes import RayNodes
+from ray_nodes import RAY_ENVIRONMENT, RayNodes
 
 import mnas
 from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors import Limits, RayExecutor
-
-HERE = Path(__file__).parent
 
 
 def double(value: int) -> int:
@@ -227,9 +225,6 @@ def test_where_no_cluster_runs_it_is_said_how_to_start_one(monkeypatch):
 
 
 _PARENT = """
-import sys
-sys.path.insert(0, {here!r})
-import ray_nodes
 from mnas.executors import RayExecutor
 import time
 executor = RayExecutor(1)
@@ -242,7 +237,7 @@ time.sleep(600)
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks into /proc")
 def test_a_ray_of_its_own_ends_with_a_killed_search():
     parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT.format(here=str(HERE))], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PARENT], env={**os.environ, **RAY_ENVIRONMENT}, stdout=subprocess.PIPE, text=True
     )
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())

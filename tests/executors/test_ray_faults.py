@@ -101,7 +101,7 @@ def test_workers_killed_at_20_random_moments_cost_no_trial(simulate, essence, tm
         result = simulate(
             executor={"name": "ray"},
             workers=3,
-            accuracy={"name": "simulated", "seconds": 0.4},
+            accuracy={"name": "simulated", "seconds": 1.0},
             limits={"retries": 20},
             watch=killer.watch,
             **common,
