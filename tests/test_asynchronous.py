@@ -78,7 +78,10 @@ class Uneven:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("controller", ["random", "evolution", "nsga2", "guided", "optuna"])
+@pytest.mark.parametrize(
+    "controller",
+    ["random", "evolution", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nsga2", "guided", "optuna"))],
+)
 def test_what_finishes_first_is_told_first_and_the_run_resumes(simulate, controller, tmp_path):
     parts: dict[str, Any] = {"asynchronous": True, "controller": controller, "accuracy": Uneven(0.2)}
     simulate(**parts, trials=20)
@@ -381,7 +384,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_search_killed_at_random_moments_loses_nothing_and_doubles_nothing(simulate, tmp_path, kills):
     """SIGKILL of the driver with its workers busy; then it is resumed to its end."""
     script = tmp_path / "search.py"

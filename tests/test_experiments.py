@@ -35,9 +35,8 @@ def few_jobs(name: str, module: Any) -> list[Any]:
     return [dataclasses.replace(job, trials=trials) for job in module.jobs(1)]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "rl_over_time" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_an_experiment_resumes_from_its_results(name, tmp_path, capsys):
     """What the CSV holds is not run again; what it lost comes out the same. Table, JSON line and figure are made."""
     module = importlib.import_module(name)

@@ -61,7 +61,7 @@ def tells(monkeypatch) -> list[int]:
     return counts
 
 
-QUICK = [(EVOLUTION, True), ({"name": "ppo", "batch": 5}, False)]
+QUICK = [(EVOLUTION, True)]
 ALL = [pytest.param(part, flag, marks=pytest.mark.slow) for part in CONTROLLERS for flag in (False, True)]
 
 

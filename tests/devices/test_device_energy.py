@@ -144,6 +144,7 @@ def test_this_machine_has_no_meter_and_says_so():
         open_meter("cpu")
 
 
+@pytest.mark.slow
 def test_a_meter_that_stands_still_or_goes_is_a_device_that_is_gone(tmp_path):
     machine = MadeMachine(tmp_path, idle_w=0, busy_w=0)
     meter = RaplMeter(tmp_path)
@@ -154,6 +155,7 @@ def test_a_meter_that_stands_still_or_goes_is_a_device_that_is_gone(tmp_path):
         meter.read_joules()
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_told_from_idle_is_not_given_an_energy(tmp_path):
     machine = MadeMachine(tmp_path, idle_w=8, busy_w=8, noise=0.5)
     with pytest.raises(MeasurementError, match="cannot be told from the idle machine's"):

@@ -227,7 +227,9 @@ def test_what_was_set_aside_is_in_the_notes_and_the_report(simulate):
 
 
 @pytest.mark.usefixtures("no_report")
-@pytest.mark.parametrize("lives", [(30, 30), (25, 29), (18, 21)])
+@pytest.mark.parametrize(
+    "lives", [(30, 30), *(pytest.param(lives, marks=pytest.mark.slow) for lives in [(25, 29), (18, 21)])]
+)
 def test_a_pool_that_dies_midway_loses_no_finished_measurement(simulate, essence, tmp_path, monkeypatch, lives):
     monkeypatch.setattr("mnas.evaluator._DEVICE_WAITS", (0.0,))
     units = [MadeUnit("a", lives=lives[0]), MadeUnit("b", lives=lives[1])]

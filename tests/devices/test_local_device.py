@@ -89,6 +89,7 @@ class TestOnnxRuntimeConforms(DeviceConformance):
             cls.shared.close()
 
 
+@pytest.mark.slow
 class TestTorchConforms(DeviceConformance):
     shared: LocalDevice | None = None
 
@@ -331,7 +332,7 @@ time.sleep(60)
 
 
 @can_fork
-@pytest.mark.parametrize("how", ["measuring", "forked"])
+@pytest.mark.parametrize("how", ["measuring", pytest.param("forked", marks=pytest.mark.slow)])
 def test_the_timing_process_ends_with_a_killed_parent(how):
     """In the middle of a measurement; and where a fork of the parent lives on with the same open pipes."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(SMALL), how], stdout=subprocess.PIPE)

@@ -76,7 +76,7 @@ def test_outputs_of_slow_converters_are_torchs_too(name, precision, capfd, tmp_p
 @pytest.mark.parametrize(
     ("name", "members"),
     [
-        ("onnxruntime", 2),
+        ("onnxruntime", 1),
         pytest.param("onnxruntime", 20, marks=pytest.mark.slow),
         pytest.param("openvino", 20, marks=pytest.mark.slow),
     ],

@@ -115,6 +115,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_a_device_error_and_the_next_o
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_network_that_ends_its_process_costs_itself_only(sshd, tmp_path):
     """On the board as here: the connection stands, so it is the network's fault."""
     with board(sshd) as device:

@@ -173,6 +173,7 @@ def test_balanced_weights_make_a_rare_class_count_as_much():
     assert shares["none"] < 0.3 < shares["balanced"]
 
 
+@pytest.mark.slow
 def test_a_student_learns_its_teachers_answers():
     """Without a single label: the loss is the teacher's alone."""
     settings = {"optimizer": "adamw", "learning_rate": 0.01, "schedule": "cosine", "epochs": 40, "ema": 0.0}
