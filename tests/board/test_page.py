@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -281,6 +282,17 @@ def test_what_the_server_refuses_is_said_and_nothing_is_lost(run: SearchResult, 
     away.rename(run.folder)
     page.evaluate("mnas.store.poke()")
     bar.wait_for(state="hidden")
+
+
+@pytest.mark.slow
+def test_a_search_that_failed_says_so_with_its_reason(run: SearchResult, serve: Serve, look: Look) -> None:
+    path = run.folder / "status.json"
+    why = "the last 5 trials failed alike, so the search stops: the loss is not finite"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "failed", "message": why}))
+    page = look(serve(run.folder))
+    page.locator("#overview-notes .failure", has_text=f"The search failed: {why}").wait_for()
+    assert page.locator("#run-state").inner_text() == "failed"
+    assert why in view(page, "machines").locator("#machines-notes").inner_text()
 
 
 @pytest.mark.slow
