@@ -67,6 +67,12 @@ def test_the_table_scrolls_filters_and_sorts_all(large: SearchResult, page: Page
         "() => [...document.querySelectorAll('#trials-table tr[data-index] a')].at(-1).textContent === '0'"
     )
     assert rows.count() < 80
+    early = next(t for t in large.trials[20:] if t.curve)
+    page.get_by_label(f"Details of trial {early.number}", exact=True).click()
+    details = page.locator("#trials-table .unfolded")
+    details.locator("svg").nth(1).wait_for()
+    details.get_by_role("link").scroll_into_view_if_needed()
+    assert details.get_by_role("link").get_attribute("href") == f"#/network/0/{early.number}"
     page.fill("#trials-text", "loss is not finite")
     failed = sum(1 for trial in large.trials if trial.state == "FAILED")
     page.get_by_text(f"{failed} of {TRIALS:,} trials").wait_for()

@@ -1,7 +1,7 @@
 // Overview: what the run is, how far it is, and what it found.
 "use strict";
 (function (mnas) {
-  const { api, dom, words } = mnas;
+  const { dom, words } = mnas;
   const { el } = dom;
   let picture = null, best = { of: null, network: null };
 
@@ -64,7 +64,7 @@
       best = { of: key, network: null };
       if (key) {
         const fetched = best;
-        api.network(run.id, run.best).then((network) => { fetched.network = network; if (best === fetched) drawBest(run); }, () => {});
+        mnas.network([run.id, String(run.best)]).then((network) => { fetched.network = network; if (best === fetched) drawBest(run); }, () => {});
       }
     }
     drawBest(run);
