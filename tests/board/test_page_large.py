@@ -83,7 +83,10 @@ def test_the_table_scrolls_filters_and_sorts_all(large: SearchResult, page: Page
 
 
 def test_search_view_draws_them_all(page: Page) -> None:
-    page.click('a[data-view="search"]')
+    drawn = "document.querySelectorAll('[data-panel=search] canvas').length"
+    go = "location.hash = '#/search'; window.dispatchEvent(new HashChangeEvent('hashchange'));"
+    assert page.evaluate(f"() => {{ {go} return {drawn}; }}") == 0  # piece by piece, once the view is there
+    page.wait_for_function(f"() => {drawn} === 4")
     page.locator(".preference").first.wait_for()
     page.click('[data-panel="search"] [data-over="time"]')
     page.locator('[data-chart="chart-reward"] summary').click()
