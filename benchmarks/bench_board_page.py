@@ -3,8 +3,9 @@
     python benchmarks/bench_board_page.py
 
 Opening is from the request of the page until the trials stand in the picture, with a server that has read the run and
-with one that has not. An interaction is from the event until the frame that shows its effect is painted. The window
-has 1440 x 900 pixels and is drawn without a GPU.
+with one that has not. An interaction is from the event until the frame that shows its effect is painted. The Search
+view draws piece by piece when it is first opened; its longest frame is for how long the page did not answer
+meanwhile. The window has 1440 x 900 pixels and is drawn without a GPU.
 """
 
 from __future__ import annotations
@@ -44,6 +45,21 @@ async () => {
   ACT;
   await painted();
   return performance.now() - began;
+}
+"""
+# The same of the Search view in a new page: until it is painted, its longest frame, and until all of it is drawn.
+_FIRST_SEARCH = """
+async () => {
+  const began = performance.now();
+  let first = null, last = began, longest = 0;
+  go('search');
+  while (!document.querySelector('#importance table')) {
+    const now = await new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))));
+    first ??= now;
+    longest = Math.max(longest, now - last);
+    last = now;
+  }
+  return [first - began, longest, last - began];
 }
 """
 _CANVAS = "document.querySelector('#chart-front canvas:not(.points-layer)')"
@@ -124,6 +140,10 @@ def _measure(run: Path, repeats: int) -> dict[str, list[float]]:
             page = _opened(browser, url)[1]
             page.evaluate(_HELP)
             rows |= {name: _interaction(page, *act, repeats) for name, act in _ACTS.items()}
+            page.evaluate("fetch('/api/runs/0/search').then(() => null)")  # it is reckoned once for as many trials
+            found = [_first_search(browser, url) for _ in range(repeats)]
+            names = ("open Search in a new page", "its longest frame", "until all of it is drawn")
+            rows |= dict(zip(names, map(list, zip(*found, strict=True)), strict=True))
         browser.close()
     return rows
 
@@ -140,6 +160,17 @@ def _opened(browser: Browser, url: str) -> tuple[float, Page]:
     page.goto(f"{url}/#/front")
     page.wait_for_function(_DRAWN)
     return 1e3 * (time.perf_counter() - began), page
+
+
+def _first_search(browser: Browser, url: str) -> list[float]:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{url}/#/trials")
+    page.wait_for_function("() => window.mnas?.store?.current?.loaded")
+    page.evaluate(_HELP)
+    page.wait_for_timeout(300)
+    found: list[float] = page.evaluate(_FIRST_SEARCH)
+    page.close()
+    return found
 
 
 def _interaction(page: Page, view: str, act: str, repeats: int) -> list[float]:

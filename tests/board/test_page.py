@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -172,10 +173,69 @@ def test_the_front_is_walked_and_opened_by_keyboard(run: SearchResult, serve: Se
     assert f"trial {second.number}" in page.locator("#live").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/#/network/0/{second.number}")
-    view(page, "trials").locator("tr[data-index]").first.focus()
+
+
+@pytest.mark.slow
+def test_a_trial_unfolds_to_its_figures_and_its_network(
+    run: SearchResult, serve: Serve, look: Look
+) -> None:
+    page = look(f"{serve(run.folder)}/#/trials")
+    trial = next(t for t in run.trials if t.number == 38)  # the newest is first
+    page.locator("#trials-table .unfold").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/#/network/0/38")  # the newest is first
+    details = page.locator("#trials-table .unfolded")
+    details.locator("svg").wait_for()
+    assert "no samples were kept" in details.inner_text()  # by a device that is a formula
+    assert page.get_by_label("Details of trial 38").get_attribute("aria-expanded") == "true"
+    assert f"{100 * (trial.curve[-1] or 0):.2f} % after {len(trial.curve)} epochs" in details.inner_text()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # all values of the curve
+    values = [f"{100 * (value or 0):.2f} %" for value in trial.curve]
+    assert details.locator("ol").first.locator("li").all_inner_texts() == values
+    # Another row takes its place, and the same one folds it.
+    page.get_by_label("Details of trial 37").click()
+    details.get_by_text("Open the network of trial 37").wait_for()
+    assert page.locator("#trials-table [aria-expanded=true]").count() == details.count() == 1
+    page.get_by_label("Details of trial 37").click()
+    assert details.count() == 0
+    page.get_by_label("Details of trial 38").click()
+    details.get_by_role("link").click()
+    page.wait_for_url("**/#/network/0/38")
+
+
+@pytest.mark.slow
+def test_a_failed_trial_unfolds_to_its_whole_reason(mixed_run: Path, serve: Serve, look: Look) -> None:
+    page = look(f"{serve(mixed_run)}/#/trials")
+    page.click('#trials-states [data-state="COMPLETE"]')
+    page.click('#trials-states [data-state="INFEASIBLE"]')
+    page.locator("#trials-table tr[data-index]").first.click()
+    details = page.locator("#trials-table .unfolded")
+    details.get_by_text("It was not measured.").wait_for()
+    assert details.locator(".failure").inner_text() == "it does not run <here>"
+    page.fill("#trials-text", "no trial has this")
+    assert details.count() == 0
+
+
+@pytest.mark.slow
+def test_what_is_unfolded_stays_while_trials_come(
+    simulate: Callable[..., SearchResult], no_report: None, tmp_path: Path, serve: Serve, look: Look
+) -> None:
+    settings = {"accuracy": {"name": "simulated", "seconds": 0.2}, "trials": 40, "out": tmp_path / "live"}
+    thread = threading.Thread(target=lambda: simulate(**settings), daemon=True)
+    thread.start()
+    while not (tmp_path / "live" / "run.toml").exists():
+        time.sleep(0.05)
+    page = look(f"{serve(tmp_path / 'live')}/#/trials")
+    page.locator("#trials-table .unfold").first.wait_for()
+    page.get_by_label("Details of trial 0", exact=True).click()
+    details = page.locator("#trials-table .unfolded")
+    details.locator("svg").first.wait_for()
+    details.get_by_role("link").focus()
+    page.wait_for_function("() => mnas.store.current.length >= 30")
+    assert details.get_by_role("link").evaluate("link => link === document.activeElement")
+    assert page.get_by_label("Details of trial 0", exact=True).get_attribute("aria-expanded") == "true"
+    thread.join()
 
 
 @pytest.mark.slow
@@ -258,6 +318,8 @@ def test_nothing_stands_in_the_way_of_assistive_technology(
     assert page.locator("html").get_attribute("data-theme") == theme
     for name in VIEWS:
         view(page, name)
+        if name == "trials":
+            page.locator("#trials-table .unfold").first.click()
         page.wait_for_timeout(500)
         found = axe.Axe().run(page).response["violations"]
         grave = [
@@ -281,6 +343,17 @@ def test_what_the_server_refuses_is_said_and_nothing_is_lost(run: SearchResult, 
     away.rename(run.folder)
     page.evaluate("mnas.store.poke()")
     bar.wait_for(state="hidden")
+
+
+@pytest.mark.slow
+def test_a_search_that_failed_says_so_with_its_reason(run: SearchResult, serve: Serve, look: Look) -> None:
+    path = run.folder / "status.json"
+    why = "the last 5 trials failed alike, so the search stops: the loss is not finite"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "failed", "message": why}))
+    page = look(serve(run.folder))
+    page.locator("#overview-notes .failure", has_text=f"The search failed: {why}").wait_for()
+    assert page.locator("#run-state").inner_text() == "failed"
+    assert why in view(page, "machines").locator("#machines-notes").inner_text()
 
 
 @pytest.mark.slow

@@ -67,6 +67,12 @@ def test_the_table_scrolls_filters_and_sorts_all(large: SearchResult, page: Page
         "() => [...document.querySelectorAll('#trials-table tr[data-index] a')].at(-1).textContent === '0'"
     )
     assert rows.count() < 80
+    early = next(t for t in large.trials[20:] if t.curve)
+    page.get_by_label(f"Details of trial {early.number}", exact=True).click()
+    details = page.locator("#trials-table .unfolded")
+    details.locator("svg").nth(1).wait_for()
+    details.get_by_role("link").scroll_into_view_if_needed()
+    assert details.get_by_role("link").get_attribute("href") == f"#/network/0/{early.number}"
     page.fill("#trials-text", "loss is not finite")
     failed = sum(1 for trial in large.trials if trial.state == "FAILED")
     page.get_by_text(f"{failed} of {TRIALS:,} trials").wait_for()
@@ -77,7 +83,10 @@ def test_the_table_scrolls_filters_and_sorts_all(large: SearchResult, page: Page
 
 
 def test_search_view_draws_them_all(page: Page) -> None:
-    page.click('a[data-view="search"]')
+    drawn = "document.querySelectorAll('[data-panel=search] canvas').length"
+    go = "location.hash = '#/search'; window.dispatchEvent(new HashChangeEvent('hashchange'));"
+    assert page.evaluate(f"() => {{ {go} return {drawn}; }}") == 0  # piece by piece, once the view is there
+    page.wait_for_function(f"() => {drawn} === 4")
     page.locator(".preference").first.wait_for()
     page.click('[data-panel="search"] [data-over="time"]')
     page.locator('[data-chart="chart-reward"] summary').click()

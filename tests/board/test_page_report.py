@@ -49,6 +49,8 @@ def test_on_paper_all_views_stand_below_each_other(page: Page) -> None:
     page.emulate_media(media="print")
     for name in ("overview", "front", "network", "search"):
         assert page.locator(f'[data-panel="{name}"] h1').is_visible()
+    # The front's table is on the overview and on the front, which stand below each other here: once is enough.
+    assert page.locator("h2:visible", has_text="Networks on the front").count() == 1
     assert page.locator("html").get_attribute("data-theme") == "light"
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     page.emulate_media(media="screen")

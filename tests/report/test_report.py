@@ -143,6 +143,12 @@ def test_markdown_says_what_the_page_says(mixed_run):
     assert {len(line) <= 90 for line in picture.splitlines()} == {True}
 
 
+def test_markdown_says_why_a_search_failed(mixed_run):
+    path = mixed_run / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "state": "failed", "message": "no <disk>"}))
+    assert "**The search failed: no &lt;disk>**" in render_markdown(mixed_run)
+
+
 def test_markdown_tables_are_whole(mixed_run):
     renamed(mixed_run, "a|b")
     lines = render_markdown(mixed_run).splitlines()

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from mnas.errors import StorageError
+from mnas.accuracy import AccuracyEstimate, SimulatedAccuracy
+from mnas.errors import StopError, StorageError, TrainingError
 from mnas.folder import load_result
 from mnas.models import reference_architecture
 from mnas.pareto import hypervolume
@@ -348,8 +349,19 @@ def test_a_driver_that_does_not_answer_is_silent(result):
     view = RunView(result.folder)
     assert (view.summary().state, view.machines().state) == ("silent", "silent")
     assert "has not answered for 12" in view.summary().problem
-    path.write_text(json.dumps({**status, "state": "failed", "message": "the device went away"}))
-    assert (view.summary().state, view.summary().problem) == ("stopped", "the device went away")
+
+
+def test_a_search_that_failed_says_so_with_its_reason(simulate, tmp_path):
+    class Diverging(SimulatedAccuracy):
+        def estimate(self, architecture: Architecture, seed: int) -> AccuracyEstimate:
+            raise TrainingError("the loss is not finite")
+
+    with pytest.raises(StopError):
+        simulate(accuracy=Diverging())
+    view = RunView(tmp_path / "run")
+    for told in (view.summary(), view.description()):
+        assert told.state == "failed"
+        assert told.problem == "the last 5 trials failed alike, so the search stops: the loss is not finite"
 
 
 def test_runs_of_earlier_versions_say_how_they_stand_by_their_files(result):

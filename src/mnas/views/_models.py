@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-RunState = Literal["running", "finished", "stopped", "silent", "broken"]
+RunState = Literal["running", "finished", "stopped", "failed", "silent", "broken"]
 
 
 class View(BaseModel):
@@ -24,7 +24,7 @@ class RunSummary(View):
     id: str  # its position on the command line
     name: str
     state: RunState
-    problem: str | None = None  # why it is broken, silent or stopped
+    problem: str | None = None  # why it is broken, silent or failed, or ended before its last trial
     trials: int = 0
     total: int = 0
 

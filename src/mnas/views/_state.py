@@ -21,8 +21,6 @@ def run_state(machines: MachinesView, trials: int, total: int, folder: Path) -> 
         return state, None
     if machines.state == "silent":
         return "silent", f"the process that searches has not answered for {machines.now - machines.written:.0f} s"
-    if machines.state == "failed":
-        return "stopped", machines.message or "it failed"
     return machines.state, machines.message or None
 
 

@@ -12,17 +12,17 @@
     picture.draw(runs);
     runLegend();
     stateLegend();
-    frontTable(picture.runs);
+    frontTable(picture.scene.runs);
     outside();
     selection();
   }
 
   function outside() {
-    const count = picture.outside(), isWhole = picture.isWhole;
-    dom.redraw("front-outside", [count, isWhole, Boolean(picture.zoom)], () => {
+    const count = picture.outside(), isWhole = picture.axes.isWhole;
+    dom.redraw("front-outside", [count, isWhole, Boolean(picture.axes.zoom)], () => {
       if (!count && !isWhole) return [];
       const button = el("button", { type: "button" }, isWhole ? "Leave out what lies far off" : "Show all");
-      button.addEventListener("click", () => { picture.isWhole = !isWhole; zoom(null); });
+      button.addEventListener("click", () => { picture.axes.isWhole = !isWhole; zoom(null); });
       return [isWhole ? "" : `${words.plural(count, "trial")} ${count === 1 ? "lies" : "lie"} outside this picture. `, button];
     });
   }
@@ -46,7 +46,7 @@
   function columns() {
     const of = (name) => ({ run, row }) => run.columns[name][row];
     return [
-      { key: "number", label: "trial", left: true, value: of("number"), cell: ({ run, row }) => [picture.runs.length > 1 ? runName(run) : null, " ", el("a", { href: `#/network/${run.id}/${run.columns.number[row]}`, tabindex: "-1" }, run.columns.number[row])] },
+      { key: "number", label: "trial", left: true, value: of("number"), cell: ({ run, row }) => [picture.scene.runs.length > 1 ? runName(run) : null, " ", el("a", { href: `#/network/${run.id}/${run.columns.number[row]}`, tabindex: "-1" }, run.columns.number[row])] },
       { key: "accuracy", label: "accuracy %", value: of("accuracy"), cell: ({ run, row }) => words.percent(run.columns.accuracy[row]) },
       { key: "latency_ms", label: "latency ms", value: of("latency_ms"), cell: ({ run, row }) => words.ms(run.columns.latency_ms[row]) },
       { key: "interval", label: "95 % interval", minor: true, value: of("low_ms"), cell: ({ run, row }) => words.interval(run.columns.low_ms[row], run.columns.high_ms[row]) },
@@ -57,17 +57,17 @@
   }
 
   function rescale({ axis, scale }) {
-    picture.scale[axis] = scale;
+    picture.axes.scale[axis] = scale;
     markScales();
     show();
   }
 
   function markScales() {
-    for (const button of document.querySelectorAll("[data-axis]")) button.setAttribute("aria-pressed", String(picture.scale[button.dataset.axis] === button.dataset.scale));
+    for (const button of document.querySelectorAll("[data-axis]")) button.setAttribute("aria-pressed", String(picture.axes.scale[button.dataset.axis] === button.dataset.scale));
   }
 
   function zoom(rectangle) {
-    picture.zoom = rectangle;
+    picture.axes.zoom = rectangle;
     dom.byId("front-unzoom").disabled = !rectangle;
     if (rectangle) picture.selection = null;
     show();
@@ -83,14 +83,14 @@
   function range(event) {
     event.preventDefault();
     const form = event.currentTarget, number = (name, other) => (form.elements[name].value === "" ? other : Number(form.elements[name].value));
-    const [x0, x1] = picture.extent("x"), [y0, y1] = picture.extentOfAccuracy();
+    const { x0, x1, y0, y1 } = picture.axes.whole();
     picture.select({ x0: number("x0", x0), x1: number("x1", x1), y0: number("y0", y0), y1: number("y1", y1) });
   }
 
   function selection() {
     const { selection: chosen } = picture;
     for (const id of ["front-zoom", "front-clear"]) dom.byId(id).disabled = !chosen;
-    const key = JSON.stringify([chosen, [...picture.shown], picture.runs.map((run) => [run.id, run.version])]);
+    const key = JSON.stringify([chosen, [...picture.scene.shown], picture.scene.runs.map((run) => [run.id, run.version])]);
     if (key === listed) return;
     listed = key;
     const found = picture.selected();
@@ -106,7 +106,7 @@
     host.hidden = runs.length < 2;
     const shown = store.overlaid();
     dom.redraw(host, [mnas.theme.current, runs.map((run) => [run.id, run.name, run.summary.state, store.hidden.has(run.id)])], () => runs.map((run) => {
-      const isShown = !store.hidden.has(run.id), colour = picture.colourOf(run, c);
+      const isShown = !store.hidden.has(run.id), colour = mnas.frontColour(run, c);
       const button = el("button", { type: "button", "aria-pressed": String(isShown), "data-run": run.id }, el("i", { "aria-hidden": "true", style: { background: isShown ? colour : "transparent" } }), run.name);
       button.addEventListener("click", () => store.setHidden(run.id, isShown && shown.length > 1));
       return button;
@@ -114,12 +114,12 @@
   }
 
   function stateLegend() {
-    const counts = Object.fromEntries(mnas.points.GROUPS.map((group) => [group, picture.runs.reduce((sum, run) => sum + mnas.points.of(run)[group].length, 0)]));
-    dom.redraw("front-states", [counts, [...picture.shown], picture.runs.length], () => Object.entries(NAMES).filter(([group]) => counts[group]).map(([group, name]) => {
-      const button = el("button", { type: "button", "aria-pressed": String(picture.shown.has(group)), "data-group": group }, el("i", { class: `mark ${group}`, "aria-hidden": "true" }), `${name} `, el("span", { class: "muted number" }, words.count(counts[group])));
+    const counts = Object.fromEntries(mnas.points.GROUPS.map((group) => [group, picture.scene.runs.reduce((sum, run) => sum + mnas.points.of(run)[group].length, 0)]));
+    dom.redraw("front-states", [counts, [...picture.scene.shown], picture.scene.runs.length], () => Object.entries(NAMES).filter(([group]) => counts[group]).map(([group, name]) => {
+      const button = el("button", { type: "button", "aria-pressed": String(picture.scene.shown.has(group)), "data-group": group }, el("i", { class: `mark ${group}`, "aria-hidden": "true" }), `${name} `, el("span", { class: "muted number" }, words.count(counts[group])));
       button.addEventListener("click", () => {
-        if (picture.shown.has(group)) picture.shown.delete(group);
-        else picture.shown.add(group);
+        if (picture.scene.shown.has(group)) picture.scene.shown.delete(group);
+        else picture.scene.shown.add(group);
         show();
       });
       return button;
@@ -127,12 +127,12 @@
   }
 
   function frontTable(runs) {
-    const references = picture.allReferences(), colours = runs.length > 1 ? runName : null;
+    const references = picture.scene.references(), colours = runs.length > 1 ? runName : null;
     const key = [mnas.theme.current, runs.map((run) => [run.id, run.generation, run.version]), references.map((one) => [one.label, one.latency_ms])];
     dom.redraw("front-table", key, () => mnas.frontTable(runs, references, colours));
   }
 
-  const runName = (run) => [el("i", { class: "run-dot", "aria-hidden": "true", style: { background: picture.colourOf(run, charts.colours()) } }), el("span", { class: "minor" }, run.name)];
+  const runName = (run) => [el("i", { class: "run-dot", "aria-hidden": "true", style: { background: mnas.frontColour(run, charts.colours()) } }), el("span", { class: "minor" }, run.name)];
 
   mnas.views = { ...mnas.views, front: { show, get picture() { return picture; } } };
 })(window.mnas = window.mnas || {});

@@ -3,8 +3,6 @@
 (function (mnas) {
   const { api, charts, dom, words, store } = mnas;
   const { el } = dom;
-  const kept = new Map();  // what was fetched last, a few of them
-  const MOST_KEPT = 24;
   let shown = null, wanted = null, other = null, curve = null, samples = null, curveTable = null, samplesTable = null;
 
   // `route` is [run, number] or [run, "ref", index]; without: the best of the current run.
@@ -17,7 +15,7 @@
     wanted = key;
     if (shown?.key === key) return steps(path);
     try {
-      const network = await fetched(path);
+      const network = await mnas.network(path);
       if (wanted !== key) return undefined;  // another one was asked for meanwhile
       shown = { key, path, network };
       draw();
@@ -31,15 +29,6 @@
   function defaultRoute() {
     const run = store.current;
     return run && run.best !== null ? [run.id, String(run.best)] : null;
-  }
-
-  async function fetched(path) {
-    const key = path.join("/");
-    if (kept.has(key)) return kept.get(key);
-    const network = path[1] === "ref" ? await api.reference(path[0], path[2]) : await api.network(path[0], path[1]);
-    kept.set(key, network);
-    if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
-    return network;
   }
 
   function make() {
@@ -128,7 +117,7 @@
     if (value) {
       const path = value.split("/");
       try {
-        other = { key: value, path, network: await fetched(path) };
+        other = { key: value, path, network: await mnas.network(path) };
       } catch (error) {
         if (!(error instanceof api.ApiError)) throw error;
         dom.byId("network-other").value = "";
@@ -200,13 +189,11 @@
       tooltip: { show: false },
       xAxis: charts.axis(c, "latency (ms), with its 95 % interval", { isX: true, show: true, type: "value", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(value) } }),
       yAxis: { type: "value", show: false, min: 0, max: 1 },
-      series: [{ id: "samples", type: "scatter", silent: true, symbolSize: 9, itemStyle: { color: c.blue, opacity: 0.5 }, data: values.map((value, index) => [value, 0.2 + 0.6 * spread(index)]),
+      series: [{ id: "samples", type: "scatter", silent: true, symbolSize: 9, itemStyle: { color: c.blue, opacity: 0.5 }, data: values.map((value, index) => [value, 0.2 + 0.6 * mnas.smallCharts.spread(index)]),
         markArea: { silent: true, animation: false, itemStyle: { color: c.blue, opacity: 0.1 }, data: area },
         markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.ink, type: "solid", width: 1.5 }, label: { formatter: `${words.ms(network.latency_ms)} ms`, color: c.ink }, data: words.known(network.latency_ms) ? [{ xAxis: network.latency_ms }] : [] } }],
     };
   }
-
-  const spread = (index) => (index * 0.618034) % 1;  // apart from each other, and the same each time
 
   function copies(network, path) {
     const rows = [["block strings", network.block_strings.join(" ")], ["architecture", network.architecture], ...Object.entries(network.commands).filter(([, command]) => command)];

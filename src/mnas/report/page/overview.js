@@ -1,9 +1,8 @@
 // Overview: what the run is, how far it is, and what it found.
 "use strict";
 (function (mnas) {
-  const { api, dom, words } = mnas;
+  const { dom, words } = mnas;
   const { el } = dom;
-  const DONE = { running: "running", finished: "finished", stopped: "stopped", silent: "the driver is silent", broken: "broken" };
   let picture = null, best = { of: null, network: null };
 
   function show(run) {
@@ -15,13 +14,22 @@
     showBest(run);
     const d = run.description;
     if (!d) return;
-    dom.redraw("overview-notes", d.notes, () => d.notes.map((note) => el("p", { class: "note" }, el("strong", {}, "Note: "), note)));
+    notes(d);
     verdict(d);
     finals(run, d);
     comparisons(run, d);
     measured(run, d);
     facts(d);
     commands(d);
+  }
+
+  // Why the search does not go on comes before what is to be noted of its trials.
+  function notes(d) {
+    const problem = ["failed", "silent"].includes(d.state) ? d.problem : null;
+    dom.redraw("overview-notes", [d.state, problem, d.notes], () => [
+      problem ? el("p", { class: d.state === "failed" ? "failure" : "note warning", "data-problem": d.state }, el("strong", {}, d.state === "failed" ? "The search failed: " : "Driver silent: "), problem) : null,
+      ...d.notes.map((note) => el("p", { class: "note" }, el("strong", {}, "Note: "), note)),
+    ]);
   }
 
   function tiles(run) {
@@ -56,7 +64,7 @@
       best = { of: key, network: null };
       if (key) {
         const fetched = best;
-        api.network(run.id, run.best).then((network) => { fetched.network = network; if (best === fetched) drawBest(run); }, () => {});
+        mnas.network([run.id, String(run.best)]).then((network) => { fetched.network = network; if (best === fetched) drawBest(run); }, () => {});
       }
     }
     drawBest(run);
@@ -134,7 +142,7 @@
     const { reward, caps: _, target_ms: __, ...rest } = d.objective;
     const exponents = Object.entries(rest).map(([key, value]) => `${key} ${words.value(value)}`).join(", ");
     const pairs = [
-      ["State", `${DONE[d.state] || d.state}${d.phase && d.state === "running" ? `, ${d.phase}` : ""}`],
+      ["State", `${words.RUN_STATES[d.state] || d.state}${d.phase && d.state === "running" ? `, ${d.phase}` : ""}`],
       ["Device", d.device || words.DASH],
       ["Accuracy is", d.task || words.DASH],
       ["Search space", `${d.space.name}, ${words.plural(d.space.choices.length, "choice")}`],

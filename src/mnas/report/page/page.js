@@ -3,7 +3,6 @@
 (function (mnas) {
   const { api, dom, store, views, words } = mnas;
   const VIEWS = ["overview", "front", "network", "search", "trials", "machines"];
-  const STATES = { running: "running", finished: "finished", stopped: "stopped", silent: "driver silent", broken: "broken" };
   mnas.route = { view: "overview", rest: [] };
 
   // "#/network/0/17" -> view and what follows.
@@ -55,7 +54,7 @@
     const state = run.machines?.state === "silent" ? "silent" : run.summary.state;
     const total = run.description?.total ?? run.summary.total, done = run.loaded ? run.length : run.summary.trials;
     dom.text("run-name", run.name);
-    dom.text("run-state", STATES[state] || state);
+    dom.text("run-state", words.RUN_STATES[state] || state);
     dom.byId("run-state").className = `pill ${state}`;
     const progress = dom.byId("run-progress");
     progress.max = Math.max(1, total || done);

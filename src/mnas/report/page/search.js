@@ -7,7 +7,7 @@
     reward: rewardOption, hypervolume: (c) => lineOption(c, "hypervolume", "hypervolume (ms × fraction)"),
     distinct: (c) => lineOption(c, "distinct", "distinct networks"), latencies: latenciesOption,
   };
-  const LARGE_FROM = 1500, FEW = 12;
+  const LARGE_FROM = 1500, MOST_STEPS = 600, FEW = 12;
   let pictures = null, tables = null, over = "trials", isWhole = false, view = null, run = null;
 
   function show() {
@@ -16,12 +16,9 @@
     view = run?.search || null;
     if (!run) return;
     const key = JSON.stringify([run.id, run.generation, run.searchOf, over]);
-    for (const picture of Object.values(pictures)) picture.draw(key);
-    for (const table of tables) table.update(key);
-    if (!view) return;
-    describe();
-    preferences();
-    importance();
+    const pieces = [...Object.values(pictures).map((picture) => () => picture.draw(key)), ...tables.map((table) => () => table.update(key))];
+    if (view) pieces.push(describe, preferences, importance);
+    mnas.inPieces(pieces, () => store.view === "search");
   }
 
   function make() {
@@ -43,7 +40,7 @@
   }
 
   function describe() {
-    const last = (values) => [...values].reverse().find(words.known);
+    const last = (values) => values.findLast(words.known);
     pictures.reward.describe(`Reward of ${view.numbers.length} trials; best so far ${words.reward(last(view.best_reward))}`);
     pictures.hypervolume.describe(`Hypervolume over ${over}; now ${words.short(last(view.hypervolume))}`);
     pictures.distinct.describe(`Distinct networks over ${over}; now ${words.count(last(view.distinct))}`);
@@ -72,43 +69,54 @@
 
   const xAxis = (c) => charts.axis(c, over === "trials" ? "finished trials" : `time since the search began (${clock().name})`, { isX: true, show: true, type: "value", min: 0, scale: true, max: "dataMax", axisPointer: { label: { formatter: ({ value }) => (over === "trials" ? `after ${words.plural(Math.round(value), "trial")}` : `${value.toFixed(2)} ${clock().name}`) } }, axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(Math.round(value * 100) / 100) } });
 
-  const zipped = (a, b) => {
-    const pairs = [];
-    for (let i = 0; i < a.length; i += 1) if (a[i] !== null && b[i] !== null) pairs.push([a[i], b[i]]);
-    return over === "time" ? pairs.sort((p, q) => p[0] - q[0]) : pairs;
-  };
+  // Points as x, y, x, y, ...: ECharts copies lists of pairs one by one, which takes it longer than to draw them.
+  function flat(x, y) {
+    const values = [];
+    for (let i = 0; i < x.length; i += 1) if (words.known(x[i]) && words.known(y[i])) values.push(x[i], y[i]);
+    return Float64Array.from(values);
+  }
+
+  // Of a line in steps what can be seen of it: where it changes, evenly thinned beyond so many places, and its end.
+  function steps(x, y) {
+    const known = y.flatMap((value, i) => (words.known(value) && words.known(x[i]) ? [i] : []));
+    const changes = known.filter((i, place) => place === 0 || y[i] !== y[known[place - 1]]), every = Math.ceil(changes.length / MOST_STEPS);
+    const kept = changes.filter((_, place) => place % every === 0);
+    return (known.length ? [...new Set([...kept, known.at(-1)])] : []).map((i) => [x[i], y[i]]);
+  }
+
+  const sorted = (values) => Float64Array.from(values.filter(words.known)).sort();
 
   const frame = { left: 8, right: 20, top: 6, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all" };
 
   const hasAny = () => view && view.numbers.length > 0;
 
   function rewardOption(c) {
-    if (!hasAny()) return charts.empty(c, view ? "No trials yet" : "");
+    if (!hasAny()) return charts.empty(c, view ? "No trials yet" : "Loading");
     const x = xs();
     const optimum = words.known(view.optimum) ? [{ yAxis: view.optimum, label: { formatter: "optimum", color: c.muted } }] : [];
     return {
       title: { show: false }, grid: { ...frame, top: 26 }, legend: charts.legend(c, ["reward", "best so far"]),
       tooltip: { ...charts.tooltip(c), valueFormatter: words.reward }, xAxis: xAxis(c), yAxis: charts.axis(c, "reward", { show: true, ...robust(view.reward) }),
       series: [
-        { id: "reward", name: "reward", type: "scatter", large: true, largeThreshold: LARGE_FROM, progressive: 0, symbolSize: 4, itemStyle: { color: c.grey, opacity: 0.55 }, data: zipped(x, view.reward) },
-        { id: "best", name: "best so far", type: "line", step: "end", symbol: "none", lineStyle: { color: c.blue, width: 2 }, itemStyle: { color: c.blue }, data: zipped(x, view.best_reward), markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.orange, type: "dashed" }, data: optimum } },
+        { id: "reward", name: "reward", type: "scatter", large: true, largeThreshold: LARGE_FROM, progressive: 0, symbolSize: 4, itemStyle: { color: c.grey, opacity: 0.55 }, dimensions: ["x", "y"], data: flat(x, view.reward) },
+        { id: "best", name: "best so far", type: "line", step: "end", symbol: "none", lineStyle: { color: c.blue, width: 2 }, itemStyle: { color: c.blue }, data: steps(x, view.best_reward), markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.orange, type: "dashed" }, data: optimum } },
       ],
     };
   }
 
   // Failed trials have rewards far below the others; the axis shows all but the lowest few of a hundred.
   function robust(values) {
-    const sorted = values.filter(words.known).sort((a, b) => a - b);
-    if (sorted.length < 20) return {};
-    const low = sorted[Math.floor(0.02 * sorted.length)], high = sorted.at(-1), span = high - low || 1;
-    return sorted[0] < low - 0.5 * span ? { min: Number((low - 0.1 * span).toPrecision(2)) } : {};
+    const all = sorted(values);
+    if (all.length < 20) return {};
+    const low = all[Math.floor(0.02 * all.length)], high = all.at(-1), span = high - low || 1;
+    return all[0] < low - 0.5 * span ? { min: Number((low - 0.1 * span).toPrecision(2)) } : {};
   }
 
   function lineOption(c, key, name) {
-    if (!hasAny()) return charts.empty(c, view ? "No trials yet" : "");
+    if (!hasAny()) return charts.empty(c, view ? "No trials yet" : "Loading");
     return {
       title: { show: false }, grid: frame, legend: { show: false }, tooltip: { ...charts.tooltip(c), valueFormatter: words.short }, xAxis: xAxis(c), yAxis: charts.axis(c, name, { show: true, scale: false, min: 0, minInterval: key === "distinct" ? 1 : undefined }),
-      series: [{ id: key, name, type: "line", step: "end", symbol: "none", sampling: "lttb", lineStyle: { color: c.green, width: 2 }, areaStyle: { color: c.green, opacity: 0.1 }, itemStyle: { color: c.green }, data: zipped(xs(), view[key]) }],
+      series: [{ id: key, name, type: "line", step: "end", symbol: "none", lineStyle: { color: c.green, width: 2 }, areaStyle: { color: c.green, opacity: 0.1 }, itemStyle: { color: c.green }, data: steps(xs(), view[key]) }],
     };
   }
 
@@ -121,12 +129,11 @@
 
   // Counts of latencies in each bin, of the first and of the second half of the trials (Tan et al. 2019, Fig. 6).
   function histogram() {
-    const all = run.columns.latency_ms, half = Math.ceil(all.length / 2);
-    const sorted = all.filter(words.known).sort((a, b) => a - b);
-    if (!sorted.length) return null;
-    const usual = sorted[Math.floor(0.995 * (sorted.length - 1))], most = sorted.at(-1);
-    const low = sorted[0], high = Math.max(most <= 1.6 * usual ? most : usual, low + 1e-9);  // the last bin holds what lies far off
-    const bins = Math.min(50, Math.max(10, Math.round(Math.sqrt(sorted.length)))), width = (high - low) / bins;
+    const all = run.columns.latency_ms, half = Math.ceil(all.length / 2), rising = sorted(all);
+    if (!rising.length) return null;
+    const usual = rising[Math.floor(0.995 * (rising.length - 1))], most = rising.at(-1);
+    const low = rising[0], high = Math.max(most <= 1.6 * usual ? most : usual, low + 1e-9);  // the last bin holds what lies far off
+    const bins = Math.min(50, Math.max(10, Math.round(Math.sqrt(rising.length)))), width = (high - low) / bins;
     const counts = [new Array(bins).fill(0), new Array(bins).fill(0)];
     all.forEach((value, row) => {
       if (value !== null) counts[row < half ? 0 : 1][Math.min(bins - 1, Math.max(0, Math.floor((value - low) / width)))] += 1;

@@ -10,7 +10,7 @@
     "number", "state", "cached", "accuracy", "latency_ms", "low_ms", "high_ms", "reward", "params", "madds", "epochs",
     "error", "worker", "started", "finished", "architecture_id", "energy_mj",
   ];
-  const ENDED = ["finished", "stopped"];
+  const ENDED = ["finished", "stopped", "failed"];
 
   // One run: its description, and its trials as columns in the order stored.
   class Run {

@@ -5,12 +5,13 @@
   const ROW = 34, SPARE = 8;
 
   // Classes of a column's cells: where its text stands, and whether it leaves on narrow screens.
-  const place = (column) => [column.left ? "left" : "", column.minor ? "minor" : "", column.wideOnly ? "wide-only" : "", column.kind || ""].join(" ").trim() || null;
+  const placeOf = (column) => [column.left ? "left" : "", column.minor ? "minor" : "", column.wideOnly ? "wide-only" : "", column.kind || ""].join(" ").trim() || null;
 
-  // Columns are {key, label, left?, minor?, wideOnly?, kind?, width, value(row), cell(row)}; a row is anything the columns understand.
+  // Columns are {key, label, left?, minor?, wideOnly?, kind?, width, value(row), cell(row)}; a row is anything the columns
+  // understand. A row is opened with `open(row)`; or, with `details`, {label(row), make(row)}, it unfolds to what that makes.
   class VirtualTable {
-    constructor(host, { columns, label, open, sort, height, empty }) {
-      Object.assign(this, { columns, open, sort, empty, rows: [], order: [], made: new Map(), active: 0, generation: 0 });
+    constructor(host, { columns, label, open, details, sort, height, empty }) {
+      Object.assign(this, { columns, open, details, sort, empty, unfolded: null, rows: [], order: [], made: new Map(), active: 0 });
       this.build(host, label, height);
     }
 
@@ -20,7 +21,7 @@
       this.body = dom.el("tbody", {});
       this.heads = this.columns.map((column) => this.head(column));
       this.table = dom.el("table", { class: "virtual", "aria-label": label },
-        dom.el("colgroup", {}, this.columns.map((column) => dom.el("col", { class: place(column), style: column.width ? { width: column.width } : null }))),
+        dom.el("colgroup", {}, this.columns.map((column) => dom.el("col", { class: placeOf(column), style: column.width ? { width: column.width } : null }))),
         dom.el("thead", {}, dom.el("tr", {}, this.heads)), this.body);
       this.box = dom.el("div", { class: "virtual-box", tabindex: "-1", role: "region", "aria-label": label, style: { height } }, this.table);
       this.nothing = dom.el("p", { class: "muted nothing", hidden: true }, this.empty);
@@ -28,14 +29,15 @@
       this.box.addEventListener("scroll", () => this.paint(), { passive: true });
       this.body.addEventListener("click", (event) => this.clicked(event));
       this.body.addEventListener("keydown", (event) => this.pressed(event));
-      new ResizeObserver(() => this.paint()).observe(this.box);
+      new ResizeObserver(() => this.paint(this.unfolded !== null)).observe(this.box);
+      this.resized = new ResizeObserver(() => this.paint(true));  // of what is unfolded
       this.markSorted();
     }
 
     head(column) {
       const button = dom.el("button", { type: "button", "data-key": column.key, title: column.title }, column.label, dom.el("span", { class: "arrow", "aria-hidden": "true" }));
       button.addEventListener("click", () => this.sortBy(column.key));
-      return dom.el("th", { scope: "col", class: place(column) }, button);
+      return dom.el("th", { scope: "col", class: placeOf(column) }, button);
     }
 
     sortBy(key) {
@@ -58,17 +60,18 @@
 
     // Show these rows; where the person has scrolled down, what is in sight stays in its place.
     show(rows, { keepPlace = false } = {}) {
-      const grown = rows.length - this.rows.length;
+      const grown = rows.length - this.rows.length, active = this.order[this.active];
       this.rows = rows;
       this.order = this.sorted();
       this.made.clear();
       this.table.setAttribute("aria-rowcount", String(rows.length + 1));
       this.nothing.hidden = rows.length > 0;
-      if (keepPlace && grown > 0 && this.box.scrollTop > 0) {
-        this.stretch();
+      if (this.unfolded) this.unfolded.index = this.order.indexOf(this.unfolded.row);
+      if (keepPlace && grown > 0 && (this.box.scrollTop > 0 || this.unfolded)) {
+        this.after.firstChild.style.height = `${this.top(this.order.length)}px`;  // room to scroll to
         this.box.scrollTop += grown * ROW;
       }
-      this.active = Math.min(this.active, Math.max(0, rows.length - 1));
+      this.active = keepPlace ? Math.max(0, this.order.indexOf(active)) : Math.min(this.active, Math.max(0, rows.length - 1));
       this.paint(true);
     }
 
@@ -85,28 +88,38 @@
       return keyed.map(({ row }) => row);
     }
 
-    stretch() {
-      this.body.replaceChildren(this.before, this.after);
-      this.before.firstChild.style.height = "0px";
-      this.after.firstChild.style.height = `${this.order.length * ROW}px`;
+    // Where a row begins, in pixels from the first one, and which one stands at a pixel.
+    top(index) { return index * ROW + (this.unfolded && this.unfolded.index >= 0 && this.unfolded.index < index ? this.unfolded.height : 0); }
+
+    at(y) {
+      if (!this.unfolded || this.unfolded.index < 0 || y < this.top(this.unfolded.index + 1) - this.unfolded.height) return Math.floor(y / ROW);
+      return Math.max(this.unfolded.index, Math.floor((y - this.unfolded.height) / ROW));
     }
 
     paint(isNew = false) {
       const height = this.box.clientHeight;
       if (!height) return;
-      const first = Math.max(0, Math.floor(this.box.scrollTop / ROW) - SPARE);
-      const last = Math.min(this.order.length, Math.ceil((this.box.scrollTop + height) / ROW) + SPARE);
+      const first = Math.max(0, this.at(this.box.scrollTop) - SPARE);
+      const last = Math.min(this.order.length, this.at(this.box.scrollTop + height) + 1 + SPARE);
       if (!isNew && this.first === first && this.last === last) return;
-      const hadFocus = this.body.contains(document.activeElement);
+      const focused = this.body.contains(document.activeElement) ? document.activeElement : null;
       const rows = [];
-      for (let index = first; index < last; index += 1) rows.push(this.row(index));
+      for (let index = first; index < last; index += 1) rows.push(this.row(index), index === this.unfolded?.index ? this.unfolded.element : "");
       for (const index of this.made.keys()) if (index < first || index >= last) this.made.delete(index);
       Object.assign(this, { first, last });
-      this.before.firstChild.style.height = `${first * ROW}px`;
-      this.after.firstChild.style.height = `${(this.order.length - last) * ROW}px`;
-      this.body.replaceChildren(this.before, ...rows, this.after);
+      this.before.firstChild.style.height = `${this.top(first)}px`;
+      this.after.firstChild.style.height = `${this.top(this.order.length) - this.top(last)}px`;
+      this.body.replaceChildren(this.before, ...rows.filter(Boolean), this.after);
+      this.fit();
       this.roam();
-      if (hadFocus) this.made.get(this.active)?.focus({ preventScroll: true });
+      if (focused) (focused.isConnected ? focused : this.handle(this.active))?.focus({ preventScroll: true });
+    }
+
+    // What is unfolded is as wide as the columns that are shown, and as high as it needs.
+    fit() {
+      if (!this.unfolded?.element.isConnected) return;
+      this.unfolded.element.firstChild.colSpan = this.heads.filter((head) => head.offsetWidth).length;
+      this.unfolded.height = this.unfolded.element.offsetHeight;
     }
 
     row(index) {
@@ -114,20 +127,49 @@
       if (known) return known;
       const row = this.order[index];
       const made = dom.el("tr", { "aria-rowindex": index + 2, "data-index": index },
-        this.columns.map((column) => dom.el("td", { class: place(column), title: column.hover?.(row) }, column.cell(row))));
+        this.columns.map((column, place) => dom.el("td", { class: placeOf(column), title: column.hover?.(row) }, place === 0 && this.details ? this.unfolder(row) : null, column.cell(row))));
       this.made.set(index, made);
       return made;
     }
 
+    unfolder(row) { return dom.el("button", { type: "button", class: "unfold", "aria-label": this.details.label(row) }); }
+
+    // What has the focus in a row: the button that unfolds it, or the row itself.
+    handle(index) { return this.details ? this.made.get(index)?.querySelector(".unfold") : this.made.get(index); }
+
     // One row alone is in the order of tabs; arrows move to the others.
     roam() {
       const inSight = this.made.has(this.active) ? this.active : this.first;
-      for (const [index, row] of this.made) row.tabIndex = index === inSight ? 0 : -1;
+      for (const index of this.made.keys()) {
+        this.handle(index).tabIndex = index === inSight ? 0 : -1;
+        if (this.details) this.handle(index).setAttribute("aria-expanded", String(index === this.unfolded?.index));
+      }
+    }
+
+    // One row is unfolded at a time.
+    toggle(index) {
+      const isOpen = this.unfolded?.index === index;
+      this.fold();
+      this.active = index;
+      if (!isOpen) {
+        const row = this.order[index], body = dom.el("div", { class: "unfolded" }, this.details.make(row));
+        this.unfolded = { row, index, height: 0, element: dom.el("tr", {}, dom.el("td", {}, body)) };
+        this.resized.observe(body);
+      }
+      this.paint(true);
+    }
+
+    fold() {
+      this.resized.disconnect();
+      this.unfolded = null;
     }
 
     clicked(event) {
       const row = event.target.closest("tr[data-index]");
-      if (row && !window.getSelection()?.toString()) this.open(this.order[Number(row.dataset.index)]);
+      if (!row || event.target.closest("a") || window.getSelection()?.toString()) return;
+      const index = Number(row.dataset.index);
+      if (this.details) this.toggle(index);
+      else this.open(this.order[index]);
     }
 
     pressed(event) {
@@ -135,7 +177,7 @@
       const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
       const at = Number(event.target.closest("tr[data-index]")?.dataset.index);
       if (Number.isNaN(at)) return;
-      if (event.key === "Enter") this.open(this.order[at]);
+      if (event.key === "Enter" && !this.details) this.open(this.order[at]);
       else if (event.key in steps) this.go(Math.min(this.order.length - 1, Math.max(0, at + steps[event.key])));
       else return;
       event.preventDefault();
@@ -143,11 +185,11 @@
 
     go(index) {
       this.active = index;
-      const head = this.heads[0].offsetHeight, top = index * ROW, room = this.box.clientHeight - head;
+      const head = this.heads[0].offsetHeight, top = this.top(index), room = this.box.clientHeight - head;
       if (top < this.box.scrollTop) this.box.scrollTop = top;
       else if (top + ROW > this.box.scrollTop + room) this.box.scrollTop = top + ROW - room;
       this.paint(true);
-      this.made.get(index)?.focus({ preventScroll: true });
+      this.handle(index)?.focus({ preventScroll: true });
     }
   }
 

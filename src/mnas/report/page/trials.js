@@ -20,6 +20,7 @@
     if (key === listed) return;
     const isSameFilter = listed !== null && JSON.stringify(JSON.parse(listed).slice(3)) === JSON.stringify([text, [...shownStates]]);
     listed = key;
+    if (haystackOf !== identity(run)) { haystack = []; haystackOf = identity(run); table.fold(); }
     table.show(matching(run, text), { keepPlace: isSameFilter && table.sort.key === "number" && table.sort.down });
     dom.text("trials-count", table.rows.length === run.length ? words.plural(run.length, "trial") : `${words.count(table.rows.length)} of ${words.plural(run.length, "trial")}`);
   }
@@ -27,7 +28,7 @@
   function make() {
     table = new mnas.VirtualTable(dom.byId("trials-table"), {
       label: "Trials", height: "min(70vh, 46rem)", empty: "No trial matches.", sort: { key: "number", down: true }, columns: columns(),
-      open: (row) => { window.location.hash = `#/network/${store.current.id}/${store.current.columns.number[row]}`; },
+      details: { label: (row) => `Details of trial ${store.current.columns.number[row]}`, make: (row) => mnas.trialDetails(store.current, row) },
     });
     dom.byId("trials-text").addEventListener("input", show);
   }
@@ -36,7 +37,7 @@
     const column = (name) => (row) => store.current.columns[name][row];
     const cell = (name, write) => (row) => write(store.current.columns[name][row]);
     return [
-      { key: "number", label: "trial", width: "4.8rem", value: column("number"), cell: (row) => [el("a", { href: `#/network/${store.current.id}/${store.current.columns.number[row]}`, tabindex: "-1" }, store.current.columns.number[row]), mark(row)] },
+      { key: "number", label: "trial", width: "6.4rem", value: column("number"), cell: (row) => [el("a", { href: `#/network/${store.current.id}/${store.current.columns.number[row]}`, tabindex: "-1" }, store.current.columns.number[row]), mark(row)] },
       { key: "state", label: "state", left: true, kind: "wide-state", width: "8.6rem", value: (row) => `${store.current.columns.state[row]}${Number(store.current.columns.cached[row])}`, cell: (row) => dom.state(store.current.columns.state[row], store.current.columns.cached[row]) },
       { key: "accuracy", label: "accuracy %", width: "6.6rem", value: column("accuracy"), cell: cell("accuracy", words.percent) },
       { key: "latency_ms", label: "latency ms", width: "6.6rem", value: column("latency_ms"), cell: cell("latency_ms", words.ms) },
@@ -50,6 +51,8 @@
       { key: "error", label: "reason, worker", left: true, minor: true, value: (row) => reason(row), hover: (row) => reason(row), cell: (row) => reason(row) },
     ];
   }
+
+  const identity = (run) => `${run.id} ${run.generation}`;  // its rows are other trials where this is another one
 
   const reason = (row) => store.current.columns.error[row] || store.current.columns.worker[row] || "";
 
@@ -77,8 +80,6 @@
 
   // What a text is looked for in, made once for each trial.
   function fillHaystack(run) {
-    const of = `${run.id} ${run.generation}`;
-    if (haystackOf !== of) { haystack = []; haystackOf = of; }
     const { number, state, cached, error, worker, architecture_id: id } = run.columns;
     for (let row = haystack.length; row < run.length; row += 1) haystack.push(`${number[row]} ${dom.STATES[state[row]]} ${cached[row] ? "cached" : ""} ${id[row] || ""} ${worker[row] || ""} ${error[row] || ""}`.toLowerCase());
   }

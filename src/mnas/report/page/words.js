@@ -45,8 +45,10 @@
     return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(epoch)}`;
   }
 
+  const RUN_STATES = { running: "running", finished: "finished", stopped: "stopped", failed: "failed", silent: "driver silent", broken: "broken" };
+
   mnas.words = {
-    DASH, known, ms, short, duration, clock, moment,
+    DASH, RUN_STATES, known, ms, short, duration, clock, moment,
     count: (value) => (known(value) ? whole.format(value) : DASH),
     percent: (fraction, digits = 2) => (known(fraction) ? (100 * fraction).toFixed(digits).replace(/^-(?=[0.]*$)/, "") : DASH),
     signed: (value, digits = 2) => (known(value) ? `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}` : DASH),
