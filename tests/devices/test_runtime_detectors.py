@@ -18,6 +18,9 @@ SMALL = Architecture.parse(
     "input_r64_c3 stem_k3_s2_c8 cn_r1_k3_s1_c8 ir_r2_k3_s2_e3_c16_se0.25 ds_r1_k5_s2_c16_pool ir_r1_k5_s2_e3_c24 "
     "ssdlite_c32_n3_w0.25"
 )
+V1 = Architecture.parse(  # as MobileNetV1: activated layers, no convolution in the head
+    "input_r64_c3 stem_k3_s2_c8 dsa_k3_c16 dsa_r2_k3_s2_c24 dsa_r2_k3_s2_c32 ssdlite_c0_n3_w0.25 net_relu6"
+)
 QUICK = [(name, precision) for name in ("onnxruntime", "openvino") for precision in ("fp32", "int8")]
 SLOW = [(name, precision) for name in ("litert", "executorch") for precision in ("fp32", "int8")]
 APART = [("torch-compiled", "fp32")]
@@ -39,14 +42,15 @@ def outcome(runtime: Runtime, candidate: Candidate, model: bytes) -> float:
     return candidate.check(output.tobytes(), output.shape, runtime.tolerance)
 
 
+@pytest.mark.parametrize("architecture", [SMALL, V1], ids=["small", "v1"])
 @pytest.mark.parametrize(("name", "precision"), [*QUICK, ("torch", "fp32")])
-def test_outputs_are_torchs_within_the_tolerance_and_another_detectors_are_not(name, precision):
+def test_outputs_are_torchs_within_the_tolerance_and_another_detectors_are_not(name, precision, architecture):
     runtime = available(name, precision)
-    candidate = Candidate.convert(SMALL, runtime)
-    assert candidate.expected.shape[1:] == (box_count(SMALL), 8)
+    candidate = Candidate.convert(architecture, runtime)
+    assert candidate.expected.shape[1:] == (box_count(architecture), 8)
     assert outcome(runtime, candidate, candidate.model) <= runtime.tolerance
     with pytest.raises(MeasurementError, match="outputs are wrong"):
-        outcome(runtime, candidate, runtime.convert(build_detector(SMALL, seed=1).eval()))
+        outcome(runtime, candidate, runtime.convert(build_detector(architecture, seed=1).eval()))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
@@ -69,10 +73,11 @@ def test_a_device_measures_a_detector():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("architecture", [SMALL, V1], ids=["small", "v1"])
 @pytest.mark.parametrize(("name", "precision"), SLOW + APART)
-def test_outputs_of_slow_converters_are_torchs_too(name, precision):
+def test_outputs_of_slow_converters_are_torchs_too(name, precision, architecture):
     available(name, precision)
     with LocalDevice(name, precision=precision, drift=0.01) as device:
-        latency = device.measure(SMALL)
+        latency = device.measure(architecture)
     assert latency.environment["output_difference"][0] <= latency.environment["tolerance"]
     assert latency.environment["precision"] == precision

@@ -32,6 +32,9 @@ SMALL = Architecture.parse(
     "input_r32_c3 stem_k3_s2_c8 cn_r2_k3_s1_c8 ir_r2_k3_s2_e3_c16_se0.25 ds_r1_k5_s2_c16_pool ir_r1_k5_s1_e3_c24 "
     "head_c32_n10"
 )
+V1 = Architecture.parse(  # as MobileNetV1: activated layers, no convolution in the head
+    "input_r32_c3 stem_k3_s2_c8 dsa_k3_c16 dsa_r2_k3_s2_c24 dsa_r2_k3_s2_c32 head_c0_n10 net_relu6"
+)
 QUICK = [(name, precision) for name in ("onnxruntime", "openvino") for precision in ("fp32", "int8")]
 SLOW = [(name, precision) for name in ("litert", "executorch") for precision in ("fp32", "int8")]
 APART = [("torch-compiled", "fp32")]
@@ -53,10 +56,11 @@ def outcome(runtime: Runtime, candidate: Candidate) -> float:
     return candidate.check(output.tobytes(), output.shape, runtime.tolerance)
 
 
+@pytest.mark.parametrize("architecture", [SMALL, V1], ids=["small", "v1"])
 @pytest.mark.parametrize(("name", "precision"), QUICK)
-def test_outputs_are_torchs_within_the_tolerance(name, precision):
+def test_outputs_are_torchs_within_the_tolerance(name, precision, architecture):
     runtime = available(name, precision)
-    assert outcome(runtime, Candidate.convert(SMALL, runtime)) <= runtime.tolerance
+    assert outcome(runtime, Candidate.convert(architecture, runtime)) <= runtime.tolerance
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ OPS = [
     "cn_r2_k5_s1_c8_se0.25",
     "ds_r2_k5_s2_c8_pool",
     "ds_r2_k3_s2_c16_se0.25",
+    "dsa_r2_k3_s2_c16_se0.25",
     "ir_r2_k3_s2_e3_c8_se0.25_pool",
     "ir_r2_k5_s2_e6_c16",
     "ir_r1_k7_s3_e3_c16_noskip",
@@ -84,6 +85,14 @@ def test_every_op_computes_what_the_module_computes(block, resolution, padding):
     )
 
 
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+@pytest.mark.parametrize("head", ["head_c0_n5", "ssdlite_c0_n3_w0.1"])
+def test_a_head_without_a_convolution_computes_what_the_module_computes(head, padding):
+    assert_same_outputs(
+        Architecture.parse(f"input_r33_c2 stem_k3_s2_c8 dsa_k3_c8 dsa_r2_k3_s2_c16 {head} net_relu6_{padding}")
+    )
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10**9),
@@ -137,7 +146,7 @@ def test_it_equals_what_torch_exports(padding):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1", "mnasnet-small", "mobilenet-v2"])
+@pytest.mark.parametrize("name", ["mnasnet-a1", "mnasnet-b1", "mnasnet-small", "mobilenet-v1", "mobilenet-v2"])
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_reference_models_equal_what_torch_exports(name, padding):
     assert_equals_torch_export(randomized(reference_architecture(name, resolution=96, padding=padding)))

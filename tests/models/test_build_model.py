@@ -19,7 +19,7 @@ from mnas.space import Architecture, Head, Stem, count_madds, count_params, mnas
 SMALL = "input_r16_c2 stem_k3_s2_c8 {} head_c16_n5 net_relu_{}_m0.01_eps0.001"
 EVERY_OP = (
     "ds_r2_k3_s1_c8_se0.25 cn_r2_k5_s2_c16_se0.25 ir_r2_k5_s2_e3_c16_se0.5 ir_r2_k3_s1_e6_c16_pool "
-    "cn_r2_k3_s2_c16_pool"
+    "cn_r2_k3_s2_c16_pool dsa_r2_k3_s1_c16_se0.25"
 )
 
 

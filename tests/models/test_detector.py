@@ -26,7 +26,14 @@ from mnas.space import Architecture, Head, box_count, count_madds, count_params,
 SMALL = Architecture.parse(
     "input_r64_c3 stem_k3_s2_c8 ds_k3_s2_c8 ir_r2_k3_s2_e3_c16_se0.25 ir_k3_e2_c16 ssdlite_c32_n3_w0.1"
 )
-TAPPED = ["ir_k5_s2_e3_c16_se0.5", "ds_r2_k3_s2_c16", "cn_k3_s2_c16", "ir_k3_s2_e2_c8_pool", "ds_k3_s2_c8_pool"]
+TAPPED = [
+    "ir_k5_s2_e3_c16_se0.5",
+    "ds_r2_k3_s2_c16",
+    "cn_k3_s2_c16",
+    "ir_k3_s2_e2_c8_pool",
+    "ds_k3_s2_c8_pool",
+    "dsa_k3_s2_c16",
+]
 
 
 def measured_madds(module: nn.Module, images: torch.Tensor) -> int:
@@ -47,9 +54,10 @@ def measured_madds(module: nn.Module, images: torch.Tensor) -> int:
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("tapped", TAPPED)
 def test_counts_without_building_equal_those_of_the_built_detector(tapped, padding):
-    for resolution in (48, 65):
+    for resolution, filters in ((48, 32), (65, 0)):
+        head = f"ssdlite_c{filters}_n3_w0.1"
         architecture = Architecture.parse(
-            f"input_r{resolution}_c2 stem_k3_s2_c8 ds_k3_s2_c8 {tapped} ssdlite_c32_n3_w0.1 net_relu6_{padding}"
+            f"input_r{resolution}_c2 stem_k3_s2_c8 ds_k3_s2_c8 {tapped} {head} net_relu6_{padding}"
         )
         detector = build_detector(architecture, seed=0)
         images = torch.zeros(1, 2, resolution, resolution)

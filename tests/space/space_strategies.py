@@ -42,7 +42,7 @@ def blocks(draw: Any) -> Block:
 # Few values, so that neighbours often continue each other and skips often apply.
 few_blocks = st.builds(
     lambda op, layers, stride, filters, skip: Block(op, 3, filters, layers, stride, 1, 0, skip),
-    st.sampled_from(["conv", "sepconv"]),
+    st.sampled_from(["conv", "sepconv", "sepconv_act"]),
     st.integers(1, 3),
     st.sampled_from([1, 1, 2]),
     st.sampled_from([8, 16]),
@@ -50,9 +50,9 @@ few_blocks = st.builds(
 )
 
 stems = st.builds(Stem, kernel=st.sampled_from([1, 3, 5]), stride=st.integers(1, 4), filters=st.integers(1, 99))
-heads = st.builds(Head, filters=st.integers(1, 2000), classes=st.integers(1, 2000))
+heads = st.builds(Head, filters=st.integers(0, 2000), classes=st.integers(1, 2000))
 detection_heads = st.builds(
-    DetectionHead, filters=st.integers(1, 2000), classes=st.integers(1, 200), width=st.floats(0.01, 4)
+    DetectionHead, filters=st.integers(0, 2000), classes=st.integers(1, 200), width=st.floats(0.01, 4)
 )
 
 

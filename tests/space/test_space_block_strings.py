@@ -87,6 +87,7 @@ def test_canonical_strings_of_a1() -> None:
         ("ir_r1_k3_s1_e3_c8_se2", "se_ratio should be from 0 to 1"),
         ("", "has no block strings"),
         ("stem_k3_s2_c32 head_c8_n2", "has no block strings"),
+        ("dsa_r1_k3_s1_e3_c8", "expand_ratio should be 1 for sepconv_act"),
         ("ir_k3_c8 head_c8_n0", "classes should be at least 1"),
         ("ir_k3_c8 input_r0", "resolution should be at least 1"),
         ("ir_k3_c8 stem_c0", "stem filters should be at least 1"),

@@ -29,12 +29,15 @@ def test_printing_and_reading_a_detector_are_inverse(architecture: Architecture)
 
 
 def test_the_paper_s_detectors_have_its_counts() -> None:
-    """Tan et al. 2019, Table 3: 4.9M and .8B; MobileNetV2 4.3M and .8B, which needs another number of classes."""
+    """Tan et al. 2019, Table 3: 4.9M and .8B; V1 5.1M and 1.3B, V2 4.3M and .8B with another number of classes."""
     a1, v2 = reference_architecture("ssdlite-mnasnet-a1"), reference_architecture("ssdlite-mobilenet-v2")
     assert (count_params(a1), count_madds(a1)) == (4_912_181, 837_819_232)
     assert (count_params(v2), count_madds(v2)) == (4_500_543, 804_397_504)
     fewer = reference_architecture("ssdlite-mobilenet-v2", classes=80)
     assert (count_params(fewer), count_madds(fewer)) == (4_337_013, 788_830_144)
+    v1, fewer = (reference_architecture("ssdlite-mobilenet-v1", classes=classes) for classes in (90, 80))
+    assert (count_params(v1), count_madds(v1)) == (5_246_911, 1_322_426_304)
+    assert (count_params(fewer), count_madds(fewer)) == (5_100_661, 1_309_162_944)
 
 
 def test_the_first_map_is_tapped_at_stride_16_and_the_others_follow() -> None:
@@ -43,6 +46,12 @@ def test_the_first_map_is_tapped_at_stride_16_and_the_others_follow() -> None:
     found = [(one.filters, one.resolution, one.boxes) for one in feature_maps(detector)]
     assert found == [(672, 20, 3), (1280, 10, 6), (512, 5, 6), (256, 3, 6), (256, 2, 6), (128, 1, 6)]
     assert box_count(detector) == 2034
+
+
+def test_without_a_convolution_in_the_head_the_second_map_is_the_last_layer_s() -> None:
+    """As the public configuration of MobileNetV1 has it: Conv2d_11_pointwise and Conv2d_13_pointwise."""
+    found = [(one.filters, one.resolution) for one in feature_maps(reference_architecture("ssdlite-mobilenet-v1"))]
+    assert found == [(512, 20), (1024, 10), (512, 5), (256, 3), (256, 2), (128, 1)]
 
 
 def test_the_width_multiplier_thins_the_extra_layers_down_to_sixteen() -> None:

@@ -57,6 +57,7 @@ def torch_peak(architecture: Architecture) -> int:
 BLOCKS = [
     "cn_r2_k3_s1_c8", "cn_k3_s2_c16_se0.25", "ds_r2_k5_s1_c8_se0.5", "ds_r2_k3_s1_c8_pool", "ir_r2_k3_s2_e3_c16",
     "ir_r2_k5_s1_e6_c8_pool_se0.25", "ir_r3_k5_s1_e4_c24", "ir_r2_k3_s1_e2_c64_noskip", "cn_r2_k3_s1_c8_pool",
+    "dsa_r2_k3_s2_c16_se0.25",
 ]  # fmt: skip
 
 
@@ -83,18 +84,21 @@ def test_members_of_the_paper_s_space_take_what_torch_takes() -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 90])
-@pytest.mark.parametrize("tapped", ["ir_r2_k3_s2_e6_c8", "ds_r2_k3_s2_c8", "cn_k3_s2_c16", "ir_k3_s2_e4_c8_pool"])
+@pytest.mark.parametrize(
+    "tapped", ["ir_r2_k3_s2_e6_c8", "ds_r2_k3_s2_c8", "cn_k3_s2_c16", "ir_k3_s2_e4_c8_pool", "dsa_r2_k3_s2_c8"]
+)
 def test_detectors_take_what_torch_takes(tapped: str, classes: int) -> None:
     """What is predicted on a map waits for the end, and a map until it is predicted on."""
-    for resolution in (32, 63):
-        frame = f"input_r{resolution}_c3 stem_k3_s2_c8 ds_k3_s2_c8 {tapped} ir_k3_e6_c16 ssdlite_c32_n{classes}_w0.25"
+    for resolution, filters in ((32, 32), (63, 32), (48, 0)):
+        head = f"ssdlite_c{filters}_n{classes}_w0.25"
+        frame = f"input_r{resolution}_c3 stem_k3_s2_c8 ds_k3_s2_c8 {tapped} ir_k3_e6_c16 {head}"
         architecture = Architecture.parse(frame)
         assert peak_activation_bytes(architecture) == torch_peak(architecture)
 
 
 def test_a_late_peak_is_found_where_the_classifier_is_large() -> None:
     """Every part of the network counts, down to the head."""
-    for head in ("head_c4096_n10", "head_c64_n60000"):
+    for head in ("head_c4096_n10", "head_c64_n60000", "head_c0_n10", "head_c0_n60000"):
         architecture = Architecture.parse(f"input_r16_c1 stem_k3_s2_c4 ds_k3_s2_c4 {head}")
         assert peak_activation_bytes(architecture) == torch_peak(architecture)
 

@@ -36,7 +36,7 @@ class SimulatedAccuracy:
 
 
 def _gain(layer: Layer) -> float:
-    op = {"conv": 0.75, "sepconv": 0.5, "mbconv": 0.55 + 0.05 * layer.expand_ratio}[layer.op]
+    op = {"conv": 0.75, "sepconv": 0.5, "sepconv_act": 0.5, "mbconv": 0.55 + 0.05 * layer.expand_ratio}[layer.op]
     kernel = 1.1 if layer.kernel >= 5 else 1.0
     se = 1.15 if layer.se_ratio else 1.0
     skip = {"none": 1.0, "pool": 1.03, "identity": 1.1}[layer.skip]

@@ -7,7 +7,7 @@ from mnas.objective import Latency
 from mnas.space import Architecture, count_rows
 
 # MAdds per millisecond: dense convolutions use a CPU best, depthwise ones are bound by memory.
-_MADDS_PER_MS = {"conv": 2.0e7, "sepconv": 0.8e7, "mbconv": 1.2e7}
+_MADDS_PER_MS = {"conv": 2.0e7, "sepconv": 0.8e7, "sepconv_act": 0.8e7, "mbconv": 1.2e7}
 _LAYER_MS = 0.004  # calling a layer at all
 _SE_MS = 0.006
 _HALF_WIDTH = 0.01

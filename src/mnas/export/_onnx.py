@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from mnas._whole_file import write_whole
 from mnas.errors import SettingsError
@@ -105,7 +106,7 @@ class _Writer:
         x = self._conv_norm("stem", network.stem, INPUT)
         for index, layer in enumerate(network.layers):
             x = self._layer(f"layers.{index}", layer, x)  # type: ignore[arg-type]
-        x = self._conv_norm("head", network.head, x)
+        x = self._head(network.head, x)
         x = self._node("GlobalAveragePool", "pool", [x])
         x = self._node("Flatten", "flatten", [x])
         classifier = network.classifier
@@ -116,7 +117,7 @@ class _Writer:
         x = self._conv_norm("stem", detector.stem, INPUT)
         for index, layer in enumerate(detector.layers):
             x = self._layer(f"layers.{index}", layer, x, index == detector.tap)  # type: ignore[arg-type]
-        x = self._conv_norm("head", detector.head, x)
+        x = self._head(detector.head, x)
         self._predict(x)
         for number, extra in enumerate(detector.extras):
             for step, child in extra.named_children():
@@ -163,6 +164,9 @@ class _Writer:
         if module.layer.skip == "pool":
             x = self._pooled(f"{name}.pool", x, resolution, module.layer.stride)
         return self._node("Add", f"{name}.sum", [out, x])
+
+    def _head(self, module: ConvNorm | nn.Identity, x: str) -> str:
+        return self._conv_norm("head", module, x) if isinstance(module, ConvNorm) else x
 
     def _conv_norm(self, name: str, module: ConvNorm, x: str) -> str:
         conv = module.conv

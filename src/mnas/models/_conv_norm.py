@@ -37,3 +37,9 @@ class ConvNorm(nn.Module):
         if self.activation == "relu6":
             return F.hardtanh_(x, 0.0, 6.0)
         return x
+
+
+def head_conv(architecture: Architecture) -> ConvNorm | nn.Identity:
+    """The head's 1x1 convolution; what changes nothing where it has none."""
+    filters = architecture.head.filters
+    return ConvNorm(architecture, architecture.layers[-1].filters, filters) if filters else nn.Identity()

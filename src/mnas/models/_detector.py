@@ -11,7 +11,7 @@ from torch import nn
 
 from mnas.errors import SettingsError
 from mnas.models._conv import BiasedConv2d
-from mnas.models._conv_norm import ConvNorm
+from mnas.models._conv_norm import ConvNorm, head_conv
 from mnas.models._initialise import initialise
 from mnas.models._layer_module import LayerModule
 from mnas.space import Architecture, DetectionHead, FeatureMap, feature_maps, tapped_layer
@@ -25,12 +25,12 @@ class Detector(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        stem, head, maps = architecture.stem, architecture.head, feature_maps(architecture)
+        stem, maps = architecture.stem, feature_maps(architecture)
         self.architecture = architecture
         self.tap = tapped_layer(architecture)
         self.stem = ConvNorm(architecture, architecture.input_channels, stem.filters, stem.kernel, stem.stride)
         self.layers = nn.Sequential(*(LayerModule(architecture, layer) for layer in architecture.layers))
-        self.head = ConvNorm(architecture, architecture.layers[-1].filters, head.filters)
+        self.head = head_conv(architecture)
         pairs = itertools.pairwise(maps[1:])
         self.extras = nn.ModuleList(_extra(architecture, before.filters, after.filters) for before, after in pairs)
         self.predictors = nn.ModuleList(Predictor(architecture, found) for found in maps)

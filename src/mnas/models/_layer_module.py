@@ -19,10 +19,10 @@ POOL_KERNEL = 3  # of the pooling skip
 class LayerModule(nn.Module):
     """One layer: its operation, and what its skip adds to the result.
 
-    conv: kxk convolution, batch norm, activation, SE. sepconv: kxk depthwise, SE, 1x1 linear. mbconv: 1x1
-    expansion, kxk depthwise, SE, 1x1 linear. The paper gives neither SE in a plain convolution nor the
-    pooling skip: the first scales the convolution's output here, the second is a 3x3 maximum of the layer's
-    input with the layer's stride.
+    conv: kxk convolution, batch norm, activation, SE. sepconv: kxk depthwise, SE, 1x1 linear. sepconv_act: the same
+    with an activation at its end. mbconv: 1x1 expansion, kxk depthwise, SE, 1x1 linear. The paper gives neither SE in
+    a plain convolution nor the pooling skip: the first scales the convolution's output here, the second is a 3x3
+    maximum of the layer's input with the layer's stride.
     """
 
     def __init__(self, architecture: Architecture, layer: Layer) -> None:
@@ -40,7 +40,7 @@ class LayerModule(nn.Module):
         if layer.se_filters:
             steps["se"] = SqueezeExcite(hidden, layer.se_filters)
         if layer.op != "conv":
-            steps["project"] = ConvNorm(architecture, hidden, layer.filters, linear=True)
+            steps["project"] = ConvNorm(architecture, hidden, layer.filters, linear=layer.op != "sepconv_act")
         self.body = nn.Sequential(OrderedDict(steps))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mnas.errors import SettingsError
-from mnas.models._conv_norm import ConvNorm
+from mnas.models._conv_norm import ConvNorm, head_conv
 from mnas.models._initialise import initialise
 from mnas.models._layer_module import LayerModule
 from mnas.models._squeeze_excite import Linear
@@ -24,8 +24,8 @@ class Network(nn.Module):
         self.dropout = dropout
         self.stem = ConvNorm(architecture, architecture.input_channels, stem.filters, stem.kernel, stem.stride)
         self.layers = nn.Sequential(*(LayerModule(architecture, layer) for layer in architecture.layers))
-        self.head = ConvNorm(architecture, architecture.layers[-1].filters, head.filters)
-        self.classifier = Linear(head.filters, head.classes)
+        self.head = head_conv(architecture)
+        self.classifier = Linear(architecture.features, head.classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (batch, channels, height, width) -> logits (batch, classes). Any height and width will do."""

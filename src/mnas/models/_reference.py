@@ -28,6 +28,7 @@ class Reference:
     stem: int
     rows: tuple[Block, ...]
     activation: Activation = "relu"
+    head_filters: int = 1280
     head_grows: bool = False  # with a width above one: MobileNetV2's does, MnasNet's never
     resolution: int = 224
     detects: bool = False  # with SSDLite behind it
@@ -37,7 +38,8 @@ def _reference(stem: int, blocks: str, **rest: object) -> Reference:
     return Reference(stem, tuple(Block.parse(block) for block in blocks.split()), **rest)  # type: ignore[arg-type]
 
 
-# tensorflow/tpu, models/official/mnasnet/mnasnet_models.py; MobileNetV2: Sandler et al. 2018, Table 2.
+# tensorflow/tpu, models/official/mnasnet/mnasnet_models.py; MobileNetV2: Sandler et al. 2018, Table 2; MobileNetV1:
+# Howard et al. 2017, Table 1, in seven rows as the others are, so that they fall in resolution at the same places.
 REFERENCES = {
     "mnasnet-a1": _reference(
         32,
@@ -65,6 +67,13 @@ REFERENCES = {
         "ir_r3_k5_s1_e6_c24 ir_r4_k7_s2_e9_c36 ir_r5_k5_s2_e9_c48 ir_r5_k7_s2_e6_c96 "
         "ir_r5_k3_s1_e9_c144 ir_r5_k5_s2_e6_c160 ir_r1_k7_s1_e9_c320",
     ),
+    "mobilenet-v1": _reference(
+        32,
+        "dsa_r1_k3_s1_c64 dsa_r2_k3_s2_c128 dsa_r2_k3_s2_c256 dsa_r3_k3_s2_c512 "
+        "dsa_r3_k3_s1_c512 dsa_r1_k3_s2_c1024 dsa_r1_k3_s1_c1024",
+        activation="relu6",
+        head_filters=0,
+    ),
     "mobilenet-v2": _reference(
         32,
         "ds_r1_k3_s1_c16 ir_r2_k3_s2_e6_c24 ir_r3_k3_s2_e6_c32 ir_r4_k3_s2_e6_c64 "
@@ -80,8 +89,8 @@ REFERENCES = {
     ),
 }
 # The paper's detectors (Tan et al. 2019, Table 3). It gives neither taps nor boxes: these are those of the public
-# ssdlite_mobilenet_v2_coco.config.
-for _name in ("mnasnet-a1", "mobilenet-v2"):
+# ssdlite_mobilenet_v2_coco.config and ssdlite_mobilenet_v1_coco.config.
+for _name in ("mnasnet-a1", "mobilenet-v1", "mobilenet-v2"):
     REFERENCES[f"ssdlite-{_name}"] = dataclasses.replace(REFERENCES[_name], resolution=320, detects=True)
 
 
@@ -126,7 +135,7 @@ def reference_architecture(
     if not width > 0:
         raise SettingsError(f"width should be above zero, got {width}")
     reference = REFERENCES[name]
-    frame = like or mnasnet_space(resolution=reference.resolution)
+    frame = like or mnasnet_space(resolution=reference.resolution, head_filters=reference.head_filters)
     if strides is None:
         strides = strides_like(frame) if like else [row.stride for row in reference.rows]
     head = frame.head

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 from mnas.errors import did_you_mean
 from mnas.models._foreign import Pair, StateDict, joined, load_pairs, places, shape_of
 from mnas.models._network import Network
-from mnas.models._reference import REFERENCES, Reference, reference_architecture
+from mnas.models._reference import reference_architecture
 from mnas.space import Block, Op
 
 # timm's name -> reference, width
@@ -21,6 +22,8 @@ MODELS = {
     "semnasnet_100": ("mnasnet-a1", 1.0),
     "semnasnet_140": ("mnasnet-a1", 1.4),
     "mnasnet_small": ("mnasnet-small", 1.0),
+    "mobilenetv1_100": ("mobilenet-v1", 1.0),
+    "mobilenetv1_125": ("mobilenet-v1", 1.25),
     "mobilenetv2_035": ("mobilenet-v2", 0.35),
     "mobilenetv2_050": ("mobilenet-v2", 0.5),
     "mobilenetv2_075": ("mobilenet-v2", 0.75),
@@ -29,13 +32,15 @@ MODELS = {
 }
 
 _SE = {"se.reduce": "se.conv_reduce", "se.expand": "se.conv_expand"}
+_SEPCONV = {
+    "depthwise.conv": "conv_dw",
+    "depthwise.norm": "bn1",
+    "project.conv": "conv_pw",
+    "project.norm": "bn2",
+}
 _PARTS: dict[Op, dict[str, str]] = {
-    "sepconv": {
-        "depthwise.conv": "conv_dw",
-        "depthwise.norm": "bn1",
-        "project.conv": "conv_pw",
-        "project.norm": "bn2",
-    },
+    "sepconv": _SEPCONV,
+    "sepconv_act": _SEPCONV,
     "mbconv": {
         "expand.conv": "conv_pw",
         "expand.norm": "bn1",
@@ -73,12 +78,13 @@ def load_timm(name: str, state_dict: StateDict, *, resolution: int = 224) -> Net
         first, *rest = architecture.blocks
         architecture = architecture.replace(blocks=(dataclasses.replace(first, skip="identity"), *rest))
     architecture = architecture.replace(bn_momentum=0.1, bn_eps=1e-5)
-    return load_pairs(architecture, _pairs(REFERENCES[reference_name]), state_dict, source)
+    # At width 1 our blocks are timm's rows; at others, neighbours may have grown together.
+    return load_pairs(architecture, _pairs(reference_architecture(reference_name).blocks), state_dict, source)
 
 
-def _pairs(reference: Reference) -> list[Pair]:
+def _pairs(rows: Iterable[Block]) -> list[Pair]:
     pairs = [("stem.conv", "conv_stem"), ("stem.norm", "bn1"), ("head.conv", "conv_head"), ("head.norm", "bn2")]
-    for place in places(reference.rows):
+    for place in places(rows):
         pairs += joined(place.prefix, f"blocks.{place.row}.{place.repeat}", _names(place.block))
     return [*pairs, ("classifier", "classifier")]
 

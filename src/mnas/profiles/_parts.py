@@ -79,10 +79,11 @@ def warm_parts(shape: LayerShape) -> list[Part]:
     if isinstance(row, Stem):
         return [_conv(row.kernel, row.stride, shape.in_filters, row.filters, into, out)]
     if isinstance(row, Head):
+        features = row.filters or shape.in_filters
         return [
-            _conv(1, 1, shape.in_filters, row.filters, into, into),
-            Part("average", row.filters, row.filters, into, 1),
-            Part("dense", row.filters, row.classes, 1, 1),
+            *([_conv(1, 1, shape.in_filters, row.filters, into, into)] if row.filters else []),
+            Part("average", features, features, into, 1),
+            Part("dense", features, row.classes, 1, 1),
         ]
     return [*_body(row, into, out), *_skip(row, into, out)]
 

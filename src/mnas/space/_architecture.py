@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from mnas.errors import SettingsError
 from mnas.space._heads import DetectionHead, Head
 
-Op = Literal["conv", "sepconv", "mbconv"]
+Op = Literal["conv", "sepconv", "sepconv_act", "mbconv"]
 Skip = Literal["none", "identity", "pool"]
 Activation = Literal["relu", "relu6"]
 Padding = Literal["symmetric", "same"]
@@ -24,8 +24,9 @@ _OPS, _SKIPS, _ACTIVATIONS, _PADDINGS = (get_args(names) for names in (Op, Skip,
 # the numbers too: 1 and 1.0 are equal, and JSON tells them apart.
 _shared = lru_cache(maxsize=8192, typed=True)
 
-# Prefixes of timm's block strings: conv-norm-act, depthwise-separable, inverted residual.
-_PREFIXES: dict[str, Op] = {"cn": "conv", "ds": "sepconv", "ir": "mbconv"}
+# Prefixes of timm's block strings: conv-norm-act, depthwise-separable, the same with an activation at its end (as in
+# MobileNetV1), inverted residual.
+_PREFIXES: dict[str, Op] = {"cn": "conv", "ds": "sepconv", "dsa": "sepconv_act", "ir": "mbconv"}
 _PREFIX_OF = {op: prefix for prefix, op in _PREFIXES.items()}
 _SKIP_FLAGS: dict[str, Skip] = {"noskip": "none", "pool": "pool"}
 _FLAG_OF_SKIP = {skip: flag for flag, skip in _SKIP_FLAGS.items()}
@@ -50,7 +51,7 @@ class Layer:
 
     @property
     def hidden_filters(self) -> int:
-        """Channels between expansion and projection; the input's for sepconv, the output's for conv."""
+        """Channels between expansion and projection; the input's without expansion, the output's for conv."""
         if self.op == "conv":
             return self.filters
         return round(self.in_filters * self.expand_ratio)
@@ -160,8 +161,8 @@ class Architecture:
         _check(self.head.classes >= 1, "classes", "at least 1", self.head.classes)
         _check(self.stem.kernel % 2 == 1, "stem kernel", "an odd number", self.stem.kernel)
         _check(self.stem.stride >= 1, "stem stride", "at least 1", self.stem.stride)
-        for name, value in (("stem", self.stem.filters), ("head", self.head.filters)):
-            _check(value >= 1, f"{name} filters", "at least 1", value)
+        _check(self.stem.filters >= 1, "stem filters", "at least 1", self.stem.filters)
+        _check(self.head.filters >= 0, "head filters", "at least 0", self.head.filters)
         layers: list[Layer] = []
         for block in self.blocks:
             layers.extend(block.expanded(layers[-1].filters if layers else self.stem.filters))
@@ -175,6 +176,11 @@ class Architecture:
     def is_detector(self) -> bool:
         """Whether the network finds objects: its head is a DetectionHead."""
         return isinstance(self.head, DetectionHead)
+
+    @property
+    def features(self) -> int:
+        """Channels that the classifier sees, or a detector's second map: the head's, or the last layer's."""
+        return self.head.filters or self.blocks[-1].filters
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -296,7 +302,8 @@ def _layer(
     skip: Skip,
 ) -> Layer:
     """A layer with the skip that it really does, of the one it was given."""
-    skip = _applicable(skip, stride, in_filters, filters)
+    # Never one in MobileNetV1, and in timm's "dsa" neither.
+    skip = "none" if op == "sepconv_act" else _applicable(skip, stride, in_filters, filters)
     return Layer(op, kernel, stride, in_filters, filters, expand_ratio, se_ratio, skip)
 
 
@@ -319,7 +326,7 @@ def _parse_block(text: str) -> Block:
     prefix, *parts = text.strip().split("_")
     if prefix not in _PREFIXES:
         raise SettingsError(
-            f"block string {text!r} should start with cn_ (conv), ds_ (sepconv) or ir_ (MBConv), "
+            f"block string {text!r} should start with cn_ (conv), ds_ (sepconv), dsa_ (sepconv_act) or ir_ (MBConv), "
             "for example ir_r3_k5_s2_e3_c40_se0.25"
         )
     skips = [_SKIP_FLAGS[part] for part in parts if part in _SKIP_FLAGS]

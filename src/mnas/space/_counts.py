@@ -53,18 +53,18 @@ def count_rows(architecture: Architecture) -> Iterator[Count]:
             out = strided(resolution, layer.stride)
             yield _row(f"block{index}", out, _convs(layer, resolution, out), _se_params(layer), _se_madds(layer))
             filters, resolution = layer.filters, out
-    conv = _Conv(filters * head.filters, head.filters, resolution**2)
+    convs = [_Conv(filters * head.filters, head.filters, resolution**2)] if head.filters else []
     if isinstance(head, DetectionHead):
-        yield from _detection_rows(architecture, head, conv)
+        yield from _detection_rows(architecture, head, convs)
         return
-    fc = head.filters * head.classes
-    yield _row("head", 1, [conv], fc + head.classes, fc)
+    fc = architecture.features * head.classes
+    yield _row("head", 1, convs, fc + head.classes, fc)
 
 
-def _detection_rows(architecture: Architecture, head: DetectionHead, conv: _Conv) -> Iterator[Count]:
+def _detection_rows(architecture: Architecture, head: DetectionHead, own: list[_Conv]) -> Iterator[Count]:
     """Each map's predictors, and before them the layers that make the map."""
     maps = feature_maps(architecture)
-    makes = [[], [conv], *(_extra(before, after) for before, after in itertools.pairwise(maps[1:]))]
+    makes = [[], own, *(_extra(before, after) for before, after in itertools.pairwise(maps[1:]))]
     for made_by, found in zip(makes, maps, strict=True):
         pixels = found.resolution**2
         convs = [_Conv(9 * found.filters, found.filters, pixels)] * 2  # 3x3 depthwise, for boxes and for classes
@@ -124,9 +124,9 @@ def _convs(layer: Layer, resolution: int, out: int) -> list[_Conv]:
     hidden = layer.hidden_filters
     depthwise = _Conv(layer.kernel**2 * hidden, hidden, out**2)
     project = _Conv(hidden * layer.filters, layer.filters, out**2)
-    if layer.op == "sepconv":
-        return [depthwise, project]
-    return [_Conv(layer.in_filters * hidden, hidden, resolution**2), depthwise, project]
+    if layer.op == "mbconv":
+        return [_Conv(layer.in_filters * hidden, hidden, resolution**2), depthwise, project]
+    return [depthwise, project]
 
 
 def _se_params(layer: Layer) -> int:

@@ -31,7 +31,7 @@ def tapped_layer(architecture: Architecture) -> int:
 
 
 def feature_maps(architecture: Architecture) -> tuple[FeatureMap, ...]:
-    """From the finest to the coarsest: the tapped layer's, the 1x1 convolution's, the extra layers'.
+    """From the finest to the coarsest: the tapped layer's, the head's 1x1 convolution's or last layer's, the extras'.
 
     >>> detector = Architecture.parse("input_r320_c3 ds_k3_s2_c16 ir_k3_s2_e6_c24 ssdlite_c64_n3_w0.25")
     >>> [(found.filters, found.resolution) for found in feature_maps(detector)]
@@ -45,7 +45,7 @@ def feature_maps(architecture: Architecture) -> tuple[FeatureMap, ...]:
     layer = architecture.layers[tap]
     before = resolutions[tap - 1] if tap else strided(architecture.resolution, architecture.stem.stride)
     filters = layer.hidden_filters if layer.op == "mbconv" else layer.in_filters
-    maps = [FeatureMap(filters, before, _BOXES_ON_LOWEST), FeatureMap(head.filters, resolution, _BOXES)]
+    maps = [FeatureMap(filters, before, _BOXES_ON_LOWEST), FeatureMap(architecture.features, resolution, _BOXES)]
     for extra in head.extra_filters:
         maps.append(FeatureMap(extra, strided(maps[-1].resolution, 2), _BOXES))
     return tuple(maps)

@@ -11,7 +11,7 @@ _LEAST_FILTERS = 16
 
 @dataclass(frozen=True)
 class Head:
-    """1x1 convolution to `filters`, global average pooling, fully connected layer to `classes`."""
+    """1x1 convolution to `filters` (0: none), global average pooling, fully connected layer to `classes`."""
 
     filters: int = 1280
     classes: int = 1000
@@ -22,7 +22,7 @@ class Head:
 
 @dataclass(frozen=True)
 class DetectionHead:
-    """SSDLite: 1x1 convolution to `filters`, four extra layers, and boxes and classes predicted on six maps.
+    """SSDLite: 1x1 convolution to `filters` (0: none), four extra layers, boxes and classes predicted on six maps.
 
     An extra layer is a 1x1 convolution to half its filters, a 3x3 depthwise one of stride 2 and a 1x1 one. A
     predictor is a 3x3 depthwise convolution and a 1x1 one with bias; each map has one for boxes and one for classes

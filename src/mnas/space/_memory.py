@@ -43,10 +43,11 @@ def _alive(architecture: Architecture) -> Iterator[int]:
         out = strided(resolution, layer.stride)
         yield from _alive_in_layer(layer, resolution**2, out**2)
         resolution, values = out, layer.filters * out**2
-    features = head.filters * resolution**2
-    yield values + features
-    yield features + head.filters  # the global mean
-    yield head.filters + head.classes
+    if head.filters:
+        given, values = values, head.filters * resolution**2
+        yield given + values
+    yield values + architecture.features  # the global mean
+    yield architecture.features + head.classes
 
 
 def _alive_in_detector(architecture: Architecture, head: DetectionHead) -> Iterator[int]:
@@ -61,7 +62,8 @@ def _alive_in_detector(architecture: Architecture, head: DetectionHead) -> Itera
             kept = _predicted(maps[0], head)
         yield from (kept + alive for alive in _alive_in_layer(layer, resolution**2, out**2))
         resolution = out
-    yield kept + (architecture.layers[-1].filters + head.filters) * resolution**2
+    if head.filters:
+        yield kept + (architecture.layers[-1].filters + head.filters) * resolution**2
     for before, found in zip([None, *maps[1:]], maps[1:], strict=False):
         if before is not None:
             yield from (kept + alive for alive in _alive_in_extra(before, found))
