@@ -2,10 +2,10 @@
 
 Two threads on contended cores collapse where two processes do not, so a worker never gets more than one.
 
-Each worker has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. What jobs call is
-sent to a worker once, with what it holds, such as an estimator and its images; arguments with each job. One thread here
-gives out the jobs, hears of their ends, and ends what takes too long. It goes by monotonic time, so that a clock that
-is set ends nothing.
+Each worker has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. What jobs call
+is sent to a worker once, with what it holds, such as an estimator and its images; arguments with each job. One thread
+here gives out the jobs, hears of their ends, and ends what takes too long. It goes by monotonic time, so that a clock
+that is set ends nothing.
 """
 
 from __future__ import annotations
