@@ -6,16 +6,21 @@ import json
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from mnas.accuracy import AccuracyEstimate, SimulatedAccuracy
 from mnas.activity import Activity, DeviceActivity
 from mnas.budget import Budget, Spent
+from mnas.devices import DeviceInfo, SimulatedDevice
 from mnas.errors import StorageError, TrainingError
 from mnas.executors import WorkerActivity
 from mnas.folder import load_status
 from mnas.loop import Progress
+from mnas.objective import Latency
 from mnas.result import Counts
+from mnas.space import Architecture
 from mnas.status import NAME, Status, StatusFile, read_status, write_status
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -104,6 +109,67 @@ def test_it_is_written_however_long_a_step_takes(tmp_path, monkeypatch):
         while read_status(tmp_path).written == first and time.monotonic() < deadline:
             time.sleep(0.01)
         assert read_status(tmp_path).written > first
+
+
+class Seen:
+    """Waits until the run's status says that another trial is measured (or trained), and keeps what it says."""
+
+    def __init__(self, folder: Path, at: str) -> None:
+        self.folder, self.at, self.seen = folder, at, dict[int, Status]()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            status = read_status(self.folder)
+            for machine in getattr(status.activity, self.at) if status else ():
+                if machine.trial is not None and machine.trial not in self.seen:
+                    self.seen[machine.trial] = status
+                    return
+            time.sleep(0.01)
+
+
+class SeenDevice(SimulatedDevice):
+    """The machine that trains, of which each measurement lasts until a reader has seen it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.by, self.is_searching = Seen(folder, "devices"), False
+
+    def watch(self, progress: Progress) -> None:
+        self.is_searching |= progress.activity is not None  # not while it finds out what the space reaches
+
+    def info(self) -> DeviceInfo:
+        return replace(super().info(), exclusive=True)
+
+    def measure(self, architecture: Architecture) -> Latency:
+        if self.is_searching:
+            self.by.wait()
+        return super().measure(architecture)
+
+
+class SeenAccuracy:
+    task = "seen"
+
+    def __init__(self, folder: Path) -> None:
+        self.by = Seen(folder, "workers")
+
+    def estimate(self, architecture: Architecture, seed: int) -> AccuracyEstimate:
+        self.by.wait()
+        return SimulatedAccuracy().estimate(architecture, seed)
+
+
+def test_the_status_goes_on_while_the_search_itself_measures_or_trains(simulate, tmp_path, monkeypatch):
+    """With a device that is the machine that trains both happen in the search's own thread."""
+    monkeypatch.setattr("mnas.status._SELDOM", 0.03)
+    device, accuracy = SeenDevice(tmp_path / "run"), SeenAccuracy(tmp_path / "run")
+    ppo = {"name": "ppo", "batch": 4}  # the first of `random` are what the space's reach was found by
+    simulate(device=device, accuracy=accuracy, controller=ppo, trials=4, watch=device.watch)
+    measuring, training = device.by.seen, accuracy.by.seen
+    assert list(measuring) == [1, 2, 3]
+    assert list(training) == [0, 1, 2, 3]
+    for queue, seen in {"measuring": measuring, "training": training}.items():
+        assert {(status.phase, status.activity.queue[queue]) for status in seen.values()} == {(queue, 1)}
+    hours = [status.spent.hours for status in [*measuring.values(), *training.values()]]
+    assert hours == sorted(set(hours))
 
 
 @pytest.mark.parametrize(

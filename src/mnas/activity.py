@@ -31,3 +31,12 @@ class Activity:
     devices: tuple[DeviceActivity, ...]
     retries: int  # of trainings that lost their worker, by this process
     failures: tuple[tuple[int, str], ...]  # the last 20 trials that FAILED, and why
+
+    @property
+    def phase(self) -> str:
+        """What is done, in words."""
+        is_measuring = bool(self.queue["to_measure"] or self.queue["measuring"])
+        is_training = bool(self.queue["training"])
+        if is_measuring and is_training:
+            return "measuring and training"
+        return "measuring" if is_measuring else "training"

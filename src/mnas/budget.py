@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,19 +118,24 @@ class Ledger:
         self._seconds: float = storage.meta("seconds") or 0.0
         self._worker_seconds: float = storage.meta("worker_seconds") or 0.0
         self._since: float | None = None  # on the monotonic clock, up to which both are added up; None: nothing runs
+        self._lock = threading.Lock()  # of these three
 
     @property
     def seconds(self) -> float:
         """Wall time of the search so far."""
-        return self._seconds + self._running()
+        return self._passed()[0]
 
     def spent(self) -> Spent:
         """What the search took so far."""
         self._take_in()
-        worker_hours = (self._worker_seconds + self._workers * self._running()) / 3600
-        hours, device_hours = self.seconds / 3600, self._measured / 3600
-        money = self.budget.cost(hours, worker_hours, device_hours)
-        return Spent(len(self._trials), hours, device_hours, self._trained / 3600, money)
+        return self.last_spent()
+
+    def last_spent(self) -> Spent:
+        """The same without the trials that have finished since `spent` was last asked; for other threads."""
+        seconds, worker_seconds = self._passed()
+        hours, device_hours = seconds / 3600, self._measured / 3600
+        money = self.budget.cost(hours, worker_seconds / 3600, device_hours)
+        return Spent(self._seen, hours, device_hours, self._trained / 3600, money)
 
     def exhausted(self) -> str:
         """Which limit of the budget is reached, in words; empty where none is. Notes the time now and then."""
@@ -138,12 +144,14 @@ class Ledger:
         return self.budget.exhausted(self.spent())
 
     def __enter__(self) -> Self:
-        self._since = time.monotonic()
+        with self._lock:
+            self._since = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._note()  # what was interrupted took its time too
-        self._since = None
+        with self._lock:
+            self._since = None
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -157,11 +165,17 @@ class Ledger:
     def _running(self) -> float:
         return 0.0 if self._since is None else time.monotonic() - self._since
 
+    def _passed(self) -> tuple[float, float]:
+        """Seconds of search and of its workers, up to now."""
+        with self._lock:
+            passed = self._running()
+            return self._seconds + passed, self._worker_seconds + self._workers * passed
+
     def _note(self) -> None:
-        passed = self._running()
-        self._since = time.monotonic()
-        self._seconds += passed
-        self._worker_seconds += self._workers * passed
+        seconds, worker_seconds = self._passed()
+        with self._lock:
+            self._since = time.monotonic()
+            self._seconds, self._worker_seconds = seconds, worker_seconds
         self._storage.set_meta("seconds", self._seconds)
         self._storage.set_meta("worker_seconds", self._worker_seconds)
 

@@ -54,7 +54,9 @@ class Evaluator:
     def __post_init__(self) -> None:
         self.trials = {trial.number: trial for trial in self.storage.trials()}
         self._originals = {t.architecture.id: t for t in self.trials.values() if not t.cached}
-        self._device = self.device.info().fingerprint
+        info = self.device.info()
+        self._device = info.fingerprint
+        self._only_slot = info.name if info.slots == 1 else None  # it has no thread of its own, or one
         self._finished: list[Trial] = []  # and stored, to be handed out
         self._repeats: dict[str, list[Proposal]] = {}  # by the id of an architecture that is being evaluated
         self._evidence: dict[int, Evidence] = {}  # of what was told before the proposal, by number
@@ -132,22 +134,22 @@ class Evaluator:
         return workers + self.device.info().slots + -(-workers // _AHEAD)
 
     def activity(self, is_asynchronous: bool) -> Activity:
-        """What goes on."""
-        measuring = sum(future.running() for future in self._measuring)
-        training = sum(future.running() for future in self._training)
-        device = self.device.info()
-        only = device.name if device.slots == 1 else None  # no thread of its own, or one
+        """What goes on; another thread may ask while this one measures or trains."""
+        # A copy is made in one go, while what it is made of may change at any moment.
+        measuring = sum(future.running() for future in list(self._measuring))
+        training = sum(future.running() for future in list(self._training))
+        here = [isinstance(each, InProcessExecutor) and each.is_busy for each in (self._meter, self.executor)]
         return Activity(
             is_asynchronous,
             {
                 "to_measure": len(self._to_measure) + len(self._measuring) - measuring,
-                "measuring": measuring,
+                "measuring": measuring + here[0],
                 "to_train": len(self._to_train) + len(self._training) - training,
-                "training": training,
+                "training": training + here[1],
             },
             tuple(self.executor.activity()),
             tuple(
-                DeviceActivity(only or slot.name, slot.trial, slot.since, slot.jobs, slot.busy_seconds)
+                DeviceActivity(self._only_slot or slot.name, slot.trial, slot.since, slot.jobs, slot.busy_seconds)
                 for slot in (self._meter.activity() if self._meter else ())
             ),
             self._retries,

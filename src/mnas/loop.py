@@ -202,12 +202,4 @@ class SearchLoop:
         rate = (time.monotonic() - self._began) / done if done else None
         left = rate * (self.total - counts.trials) if rate is not None else None
         best, front = self._tally.best_reward, len(self._tally.front.items)
-        self.watch(Progress(_phase(activity), self.total, counts, best, front, left, activity))
-
-
-def _phase(activity: Activity) -> str:
-    """What is done, in words."""
-    queue = activity.queue
-    is_measuring = bool(queue["to_measure"] or queue["measuring"])
-    is_training = bool(queue["training"])
-    return "measuring and training" if is_measuring and is_training else "measuring" if is_measuring else "training"
+        self.watch(Progress(activity.phase, self.total, counts, best, front, left, activity))

@@ -212,10 +212,12 @@ class _Run:
         controller = self.plan.controller(evaluator.objective, warm_start)
         total, asynchronous = self.plan.trials, self.plan.is_asynchronous(controller, self.executor)
         snapshots = Snapshots(self.storage) if self.plan.keeps_snapshots else None
-        SearchLoop(
+        loop = SearchLoop(
             controller, evaluator, self.storage, total, self._asking(evaluator, ledger), asynchronous,
             may_ask=lambda: not ledger.exhausted(), snapshots=snapshots,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+        with self.status.asking(lambda: evaluator.activity(asynchronous)):
+            loop.run()
         self._note_end(total - len(evaluator.trials), ledger.exhausted())
 
     def _asking(self, evaluator: Evaluator, ledger: Ledger) -> Watch:

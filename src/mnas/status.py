@@ -12,7 +12,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -129,14 +130,18 @@ class StatusFile:
 
         with StatusFile(folder, name, total, budget) as file:
             file.ledger = ledger          # from where on it counts what is spent
+        with file.asking(activity):   # a function that tells what goes on
+            ...
             search(watch=file.beside(watch))
 
-    A thread writes it anew every few seconds, whatever the search waits for. What cannot be written is left out: the
-    search itself does not hang on it, and stops by its journal where the disk is full.
+    A thread writes it anew every few seconds, whatever the search waits for, with what goes on then: a measurement on
+    the machine that trains keeps the search's own thread for as long as it takes. What cannot be written is left out:
+    the search itself does not hang on it, and stops by its journal where the disk is full.
     """
 
     def __init__(self, folder: Path, name: str, total: int, budget: Budget) -> None:
         self.ledger: Ledger | None = None
+        self._activity: Callable[[], Activity] | None = None
         self.message = ""  # for the end, where the search says why it ended
         self._folder = folder
         now = time.time()
@@ -166,6 +171,15 @@ class StatusFile:
             watch(progress)
 
         return both
+
+    @contextmanager
+    def asking(self, activity: Callable[[], Activity]) -> Iterator[None]:
+        """Meanwhile what goes on is asked for at each writing, by another thread than the search's."""
+        self._activity = activity
+        try:
+            yield
+        finally:
+            self._activity = None
 
     def __enter__(self) -> Self:
         remove_unfinished(self._folder)  # of a process that was killed
@@ -220,7 +234,16 @@ class StatusFile:
     def _beating(self) -> None:
         while not self._ended.wait(_SELDOM):
             with self._lock:
+                self._status = self._present()
                 self._write()
+
+    def _present(self) -> Status:
+        """What is known of now, in another thread than the search's."""
+        status, ledger, ask = self._status, self.ledger, self._activity
+        if ledger is not None:
+            status = replace(status, seconds=ledger.seconds, spent=ledger.last_spent())
+        activity = ask() if ask is not None else None
+        return status if activity is None else replace(status, activity=activity, phase=activity.phase)
 
     def _write(self) -> None:
         self._last = time.monotonic()

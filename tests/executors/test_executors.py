@@ -81,6 +81,26 @@ def wait_here(folder: str) -> None:
     time.sleep(60)
 
 
+class Holder:
+    """Something heavy, which counts how often it is pickled and made again in a process."""
+
+    pickled = made = 0
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __getstate__(self) -> dict[str, int]:
+        Holder.pickled += 1
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        Holder.made += 1
+        self.__dict__.update(state)
+
+    def times(self, value: int) -> tuple[int, int, int]:
+        return self.factor * value, os.getpid(), Holder.made
+
+
 @pytest.fixture(params=["in process", "threads", "processes"])
 def executor(request):
     made = {"in process": InProcessExecutor, "threads": lambda: ThreadExecutor(2),
@@ -136,6 +156,21 @@ def test_a_worker_that_dies_costs_its_own_job_alone(processes):
         futures[1].result()
     with pytest.raises(WorkerLostError, match="exit code 3"):
         futures[3].result()
+
+
+def test_what_a_function_holds_is_pickled_once_and_sent_to_each_worker_once(processes):
+    executor, two, three, before = processes(2), Holder(2), Holder(3), Holder.pickled
+    found = [future.result(60).value for future in [executor.submit(two.times, value) for value in range(10)]]
+    assert [value for value, *_ in found] == [2 * value for value in range(10)]
+    assert Holder.pickled == before + 1
+    assert {made for *_, made in found} == {1}
+    assert executor.submit(three.times, 5).result(60).value[0] == 15
+    os.kill(found[0][1], signal.SIGKILL)
+    again = [executor.submit(three.times, value) for value in range(6)]
+    wait(again, timeout=60)
+    kept = [(value, future.result().value) for value, future in enumerate(again) if future.exception() is None]
+    assert len(kept) >= 5, "one at most was on the worker that died"
+    assert all(found == 3 * value for value, (found, *_) in kept)
 
 
 def test_what_cannot_be_sent_is_told_in_words(processes):

@@ -62,7 +62,8 @@ class Executor(Protocol):
         future = executor.submit(estimator.estimate, architecture, seed, key=7)
         future.result()       # Finished(AccuracyEstimate(...), worker="desk:4711", seconds=61.2)
 
-    What is submitted beyond `workers` waits. Futures raise
+    What is submitted beyond `workers` waits. A function goes to a worker once, with what it holds: what a job changes
+    of it, the next one there may find changed, and what changes here afterwards no worker hears of. Futures raise
 
         CandidateError: the job's own failure, such as a training that diverged or went beyond a limit.
         WorkerLostError: a CandidateError too; the worker or its node died, and the job may be tried again.

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
 from mnas.errors import CandidateError, SettingsError, TrainingError
@@ -38,6 +39,11 @@ def run_job(function: Callable[..., T], arguments: tuple[Any, ...], memory_gb: f
         limit = "" if memory_gb is None else f" within limits.memory_gb = {memory_gb:g}"
         raise OutOfMemoryError(f"ran out of memory{limit}: {error}") from error
     return Finished(value, worker_name(), time.monotonic() - began)
+
+
+def is_same(function: Callable[..., Any], other: Callable[..., Any] | None) -> bool:
+    """Whether two jobs call the same, so that it is sent once: a bound method is another object at each access."""
+    return function is other or (isinstance(function, MethodType) and function == other)
 
 
 def check_memory_limit(memory_gb: float | None) -> None:

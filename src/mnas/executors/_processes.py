@@ -2,9 +2,10 @@
 
 Two threads on contended cores collapse where two processes do not, so a worker never gets more than one.
 
-Each worker has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. One thread here
-gives out the jobs, hears of their ends, and ends what takes too long. It goes by monotonic time, so that a clock that
-is set ends nothing.
+Each worker has a pipe of its own: what happens to one, at whatever moment, is nothing to the others. What jobs call
+is sent to a worker once, with what it holds, such as an estimator and its images; arguments with each job. One thread
+here gives out the jobs, hears of their ends, and ends what takes too long. It goes by monotonic time, so that a clock
+that is set ends nothing.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from typing import Any, NamedTuple
 
 from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity, host_name
-from mnas.executors._job import check_memory_limit
+from mnas.executors._job import check_memory_limit, is_same
 from mnas.executors._worker import BEGUN, READY, Reply, serve
 
 _LOOK_S = 0.5  # between looks whether workers live: a pipe that a grandchild holds too tells of no death
 _GRACE_S = 1.0  # from SIGTERM to SIGKILL: time to end what a worker has started
 _STARTS = 3  # of workers in a row that die before their first job, ere it is given up
+_CLOSED = "the executor was closed"
 
 
 class ProcessExecutor:
@@ -55,25 +57,30 @@ class ProcessExecutor:
         gpus = visible_gpus()
         self._slots = [_Slot(self.limits, gpus[place % len(gpus)] if gpus else None) for place in range(workers)]
         self._queue: deque[_Job] = deque()
+        self._function: _Function | None = None  # of the last job
+        self._submitting = threading.Lock()
         self._bell, self._ring = multiprocessing.Pipe(duplex=False)
         self._manager: threading.Thread | None = None
         self._is_closed = False
         self._failed_starts = 0
 
     def submit(self, function: Callable[..., T], *arguments: Any, key: int | None = None) -> Future[Finished[T]]:
-        """Run a job as soon as a worker is free."""
+        """Run a job as soon as a worker is free; the function is pickled once, not with every job that calls it."""
         future: Future[Finished[T]] = Future()
-        try:
-            message = pickle.dumps((function, arguments))
-        except Exception as error:
-            future.set_exception(error)
-            return future
-        self._queue.append(_Job(future, key, message))
-        if self._manager is None:
-            atexit.register(self.close)  # before multiprocessing waits for its children, who wait for jobs
-            self._manager = threading.Thread(target=self._manage, daemon=True)
-            self._manager.start()
-        self._ring.send_bytes(b"")
+        with self._submitting:
+            try:
+                if self._is_closed:
+                    raise WorkerLostError(_CLOSED)
+                job = _Job(future, key, self._packed(function), pickle.dumps(arguments))
+            except Exception as error:
+                future.set_exception(error)
+                return future
+            self._queue.append(job)
+            if self._manager is None:
+                atexit.register(self.close)  # before multiprocessing waits for its children, who wait for jobs
+                self._manager = threading.Thread(target=self._manage, daemon=True)
+                self._manager.start()
+            self._ring.send_bytes(b"")
         return future
 
     def activity(self) -> list[WorkerActivity]:
@@ -82,11 +89,17 @@ class ProcessExecutor:
 
     def close(self) -> None:
         """Stop the workers; what they were doing is lost."""
-        if self._manager is not None and not self._is_closed:
-            self._is_closed = True
+        with self._submitting:
+            was_closed, self._is_closed = self._is_closed, True
+        if self._manager is not None and not was_closed:
             self._ring.send_bytes(b"")
             self._manager.join()
             atexit.unregister(self.close)
+
+    def _packed(self, function: Callable[..., Any]) -> _Function:
+        if self._function is None or not is_same(function, self._function.function):
+            self._function = _Function(function, pickle.dumps(function))
+        return self._function
 
     def _manage(self) -> None:
         if hasattr(signal, "pthread_sigmask"):
@@ -96,7 +109,7 @@ class ProcessExecutor:
             while not self._is_closed:
                 self._give_out()
                 self._hear()
-            self._fail_all(WorkerLostError("the executor was closed"))
+            self._fail_all(WorkerLostError(_CLOSED))
         except BaseException as error:
             self._fail_all(error)  # a bug: whoever waits for a job hears of it
             raise
@@ -147,10 +160,18 @@ class ProcessExecutor:
                 job.future.set_exception(error)
 
 
+class _Function(NamedTuple):
+    """What jobs call, and its pickle."""
+
+    function: Callable[..., Any]
+    message: bytes
+
+
 class _Job(NamedTuple):
     future: Future[Any]
     key: int | None
-    message: bytes  # the pickled call
+    function: _Function
+    message: bytes  # its pickled arguments
 
 
 class _Slot:
@@ -163,6 +184,7 @@ class _Slot:
         self.is_ready = False  # it runs, and has said so
         self.failed_start: str | None = None  # what it died of before it was ready
         self._job: _Job | None = None
+        self._function: _Function | None = None  # that the process was sent
         self._has_begun = False  # the job; until then its worker imports what it needs, which may take seconds
         self._began, self._since = 0.0, 0.0  # monotonic; since the epoch
         self._jobs, self._busy_seconds = 0, 0.0
@@ -196,6 +218,7 @@ class _Slot:
         self.connection, theirs = context.Pipe()
         arguments = (theirs, os.getpid(), self.limits.memory_gb, self.gpu)
         self.process, self.is_ready = context.Process(target=serve, args=arguments), False
+        self._function = None
         self.process.start()
         theirs.close()  # else the pipe would not end with the worker
 
@@ -207,7 +230,9 @@ class _Slot:
         self._has_begun = False
         assert self.connection is not None
         with suppress(OSError):  # it died: the next look says so
+            self.connection.send_bytes(b"" if job.function is self._function else job.function.message)
             self.connection.send_bytes(job.message)
+        self._function = job.function
 
     def look(self, has_news: bool) -> None:
         """What the worker says, whether it lives, and whether its job takes too long."""

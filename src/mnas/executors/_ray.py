@@ -20,7 +20,7 @@ from typing import Any
 import mnas
 from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity
-from mnas.executors._job import OutOfMemoryError, check_memory_limit
+from mnas.executors._job import OutOfMemoryError, check_memory_limit, is_same
 from mnas.executors._ray_cluster import Cluster, Demands
 from mnas.executors._ray_job import head_gone, run_on_node, translated
 
@@ -265,7 +265,7 @@ class _Tasks:
     def _send(self, function: Callable[..., Any]) -> Any:
         """Where a function lies in the object store: with what it holds, such as images, it goes there once."""
         with self._lock:
-            if self._sent is None or self._sent[0] != function:
+            if self._sent is None or not is_same(function, self._sent[0]):
                 self._sent = function, self._ray.put(function)
             return self._sent[1]
 

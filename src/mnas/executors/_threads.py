@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from mnas.errors import WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity
 from mnas.executors._job import run_job
 
@@ -35,6 +36,9 @@ class ThreadExecutor:
         """Run a job as soon as a thread is free."""
         future: Future[Finished[T]] = Future()
         with self._changed:
+            if self._is_closed:
+                future.set_exception(WorkerLostError("the executor was closed"))
+                return future
             self._waiting.append((future, key, function, arguments))
             if len(self._activity) < self.workers:
                 place = len(self._activity)

@@ -1,4 +1,7 @@
-"""What runs in a worker process: jobs that come through a pipe, one at a time."""
+"""What runs in a worker process: jobs that come through a pipe, one at a time.
+
+Each is two messages: what it calls, empty where that is the same as before, and its arguments.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -32,12 +36,13 @@ def serve(connection: Connection, parent: int, memory_gb: float | None, gpu: str
     """Run what comes through the pipe until it is closed."""
     _begin(parent, gpu)
     connection.send_bytes(READY)
+    calls = _Calls()
     while True:
         try:
-            message = connection.recv_bytes()
+            function, arguments = connection.recv_bytes(), connection.recv_bytes()
         except EOFError:
             return
-        reply = _reply(message, memory_gb, connection)
+        reply = _reply(calls, function, arguments, memory_gb, connection)
         connection.send_bytes(_packed(reply))
         if reply.is_last:
             return
@@ -56,11 +61,31 @@ def _begin(parent: int, gpu: str | None) -> None:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _reply(message: bytes, memory_gb: float | None, connection: Connection) -> Reply:
+class _Calls:
+    """The function that jobs call, which comes with the first of them."""
+
+    def __init__(self) -> None:
+        self._message = b""  # until it could be loaded: what failed for one job fails for the next alike
+        self._function: Callable[..., Any] | None = None
+
+    def function(self, message: bytes) -> Callable[..., Any]:
+        """The one that was sent, or where nothing was the one before."""
+        if message:
+            self._message, self._function = message, None
+        if self._function is None:
+            self._function = pickle.loads(self._message)
+            self._message = b""
+        assert self._function is not None
+        return self._function
+
+
+def _reply(
+    calls: _Calls, function: bytes, arguments: bytes, memory_gb: float | None, connection: Connection
+) -> Reply:
     try:
-        function, arguments = pickle.loads(message)
+        call, given = calls.function(function), pickle.loads(arguments)
         connection.send_bytes(BEGUN)
-        return Reply(run_job(function, arguments, memory_gb), is_error=False, is_last=False)
+        return Reply(run_job(call, given, memory_gb), is_error=False, is_last=False)
     except BaseException as error:
         error.add_note(f"in a worker process:\n{traceback.format_exc()}")
         return Reply(error, is_error=True, is_last=isinstance(error, OutOfMemoryError))
