@@ -195,9 +195,7 @@ def test_the_front_is_walked_and_opened_by_keyboard(run: SearchResult, serve: Se
 
 
 @pytest.mark.slow
-def test_a_trial_unfolds_to_its_figures_and_its_network(
-    run: SearchResult, serve: Serve, look: Look
-) -> None:
+def test_a_trial_unfolds_to_its_figures_and_its_network(run: SearchResult, serve: Serve, look: Look) -> None:
     page = look(f"{serve(run.folder)}/#/trials")
     trial = next(t for t in run.trials if t.number == 38)  # the newest is first
     page.locator("#trials-table .unfold").first.focus()
