@@ -120,6 +120,25 @@ def test_from_a_point_to_its_network_and_its_file(run: SearchResult, serve: Serv
         assert Path(download.value.path()).read_bytes().startswith(start)
 
 
+@pytest.mark.slow
+def test_the_target_stands_where_it_is(
+    simulate: Callable[..., SearchResult], no_report: None, serve: Serve, look: Look
+) -> None:
+    """Not at the next hundredth: networks of less than a millisecond lie between two of them."""
+    result = simulate(objective={"reward": "soft", "target_ms": 25.4567})
+    page = look(f"{serve(result.folder)}/#/front")
+    for name, value in {"x0": 25.45, "x1": 25.47}.items():
+        page.fill(f'#front-range [name="{name}"]', str(value))
+    page.click("#front-range button")
+    page.click("#front-zoom")
+    drawn, meant = page.evaluate("""() => {
+      const { picture, map } = mnas.views.front.picture, { orange } = mnas.charts.colours();
+      const lines = picture.chart.getZr().storage.getDisplayList().filter(({ style }) => style?.stroke === orange);
+      return [lines.find(({ shape }) => shape.x1 === shape.x2).shape.x1, map.x(25.4567)];
+    }""")
+    assert drawn == pytest.approx(meant, abs=2)
+
+
 def point(page: Page, latency_ms: float, accuracy: float) -> tuple[float, float]:
     """Where a network is drawn, in pixels of the window."""
     box = page.locator("#chart-front").bounding_box()

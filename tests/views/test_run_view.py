@@ -22,7 +22,7 @@ from mnas.result import SearchResult
 from mnas.space import Architecture, described_space
 from mnas.storage import RunStorage
 from mnas.trial import Trial, TrialState
-from mnas.views import TRIAL_COLUMNS, NotThereError, RunView, verdict
+from mnas.views import TRIAL_COLUMNS, NotThereError, RunView, conditions, verdict
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -203,6 +203,11 @@ def test_a_network_has_all_there_is_to_know(result):
     assert network.curve == list(trial.curve)
     failed = next(t for t in result.trials if t.state is TrialState.FAILED)
     assert view.network(failed.number).error == "it does not run <here>"
+
+
+def test_conditions_are_told_in_a_few_words():
+    interval = {"kind": "t", "architecture": "input_r16_c1 " * 20, "process_latency_ms": [2.0, 1.0], "why": None}
+    assert conditions({"interval": interval, "notes": ["a"]}) == {"interval": "kind t, process latency ms 1 to 2"}
 
 
 def test_what_is_not_there_is_said(result):

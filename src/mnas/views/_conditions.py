@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _MOST_TEXTS = 3  # of a condition
-_UNSAID = ("devices", "notes", "model_bytes")  # said elsewhere
+_UNSAID = ("devices", "notes", "model_bytes", "architecture")  # said elsewhere, or too long for a word
 
 
 def conditions(environment: Mapping[str, Any]) -> dict[str, str]:
@@ -23,7 +23,8 @@ def _told(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {words}" for key, each in value.items() if (words := _told(each)))
+        told = {key: _told(each) for key, each in value.items() if key not in _UNSAID}
+        return ", ".join(f"{key.replace('_', ' ')} {words}" for key, words in told.items() if words)
     if isinstance(value, list | tuple):
         return _told_together([each for each in _flat(value) if each is not None])
     return str(value)

@@ -105,6 +105,9 @@
 
   const legend = (c, data) => ({ show: true, top: 0, right: 8, itemWidth: 14, itemHeight: 8, textStyle: { color: c.muted, fontSize: 12 }, data });
 
+  // Lines across a picture, where they are: by itself ECharts rounds their places to two decimals, and 0.0746 ms to 0.07.
+  const markLine = (data, look) => ({ silent: true, symbol: "none", animation: false, precision: -1, data, ...look });
+
   // A folded table beside a picture; its rows are made when it is opened and while it is open.
   const MOST_ROWS = 1000;
   class TableOf {
@@ -126,5 +129,5 @@
     }
   }
 
-  mnas.charts = { Picture, TableOf, axis, base, colours, empty, legend, tooltip };
+  mnas.charts = { Picture, TableOf, axis, base, colours, empty, legend, markLine, tooltip };
 })(window.mnas = window.mnas || {});

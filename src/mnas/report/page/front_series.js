@@ -38,7 +38,7 @@
     const { min, max } = axes.bounds("x"), place = (x) => (x - min) / (max - min);
     const align = (x) => (place(x) > 0.9 ? "right" : place(x) < 0.06 ? "left" : "center");  // in the picture to its end
     const data = [...marks].map(([name, [x, color, type]]) => ({ xAxis: x, name, lineStyle: { color, type, width: 1.5 }, label: { formatter: name, color: c.muted, fontSize: 12, align: align(x) } }));
-    return { id: "lines", type: "line", data: [], silent: true, markLine: { silent: true, symbol: "none", animation: false, data, label: { position: "end", show: !isSmall || data.length < 2 } } };
+    return { id: "lines", type: "line", data: [], silent: true, markLine: charts.markLine(data, { label: { position: "end", show: !isSmall || data.length < 2 } }) };
   }
 
   function references(all, place, c, isSmall) {

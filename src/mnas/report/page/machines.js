@@ -4,7 +4,7 @@
   const { charts, dom, words, store } = mnas;
   const { el } = dom;
   const QUEUE = { to_measure: "waiting to be measured", measuring: "being measured", to_train: "waiting to be trained", training: "in training" };
-  const LIMITS = { trials: "trials", hours: "hours", device_hours: "device hours", accelerator_hours: "accelerator hours", money: "money" };
+  const LIMITS = { trials: "trials", hours: "time", device_hours: "measuring", accelerator_hours: "training", money: "money" };
   const MOST_HOURS = 72;
   let picture = null, table = null;
 
@@ -91,14 +91,16 @@
     dom.redraw("machines-queue", found, () => (Object.keys(found).length ? el("dl", { class: "meters" }, Object.entries(QUEUE).map(([key, name]) => meter(name, found[key] ?? 0, most, words.count(found[key] ?? 0)))) : el("p", { class: "muted" }, "Nothing waits.")));
   }
 
-  const meter = (name, value, most, told) => [el("dt", {}, name), el("dd", {}, el("span", { class: "track", "aria-hidden": "true" }, el("i", { style: { width: `${Math.min(100, (100 * value) / most)}%` } })), el("span", { class: "number" }, told))];
+  // Where nothing bounds a value there is no track to fill.
+  const meter = (name, value, most, told) => [el("dt", {}, name), el("dd", {},
+    most ? el("span", { class: "track", "aria-hidden": "true" }, el("i", { style: { width: `${Math.min(100, (100 * value) / most)}%` } })) : el("span"), el("span", { class: "number" }, told))];
 
   function budget(run, status) {
     const spent = status?.spent || { trials: run.length }, limits = status?.budget || { trials: run.description?.total };
     const known = Object.keys(LIMITS).filter((key) => spent[key] || words.known(limits[key]));  // what costs nothing and has no limit is left out
-    const unit = (key) => (key === "money" ? ` ${status.currency || ""}` : "");
-    const told = (key) => `${words.short(round(spent[key]))}${words.known(limits[key]) ? ` of ${words.short(limits[key])}` : ""}${unit(key)}`;
-    dom.redraw("machines-budget", [spent, limits], () => el("dl", { class: "meters" }, known.map((key) => meter(LIMITS[key], words.known(limits[key]) ? spent[key] ?? 0 : 0, limits[key] || 1, told(key)))));
+    const write = (key, value) => (key.endsWith("hours") ? words.duration(3600 * value) : `${words.short(round(value))}${key === "money" ? ` ${status.currency || ""}` : ""}`);
+    const told = (key) => [spent[key] ?? 0, limits[key]].filter(words.known).map((value) => write(key, value)).join(" of ");
+    dom.redraw("machines-budget", [spent, limits], () => el("dl", { class: "meters" }, known.map((key) => meter(LIMITS[key], spent[key] ?? 0, limits[key], told(key)))));
   }
 
   const round = (value) => (words.known(value) ? Number(value.toPrecision(3)) : value);

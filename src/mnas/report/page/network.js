@@ -182,16 +182,17 @@
   function samplesOption(c) {
     const network = shown?.network, values = network?.samples_ms || [];
     if (!values.length) return charts.empty(c, "No latency samples");
-    const area = words.known(network.low_ms) ? [[{ xAxis: network.low_ms }, { xAxis: network.high_ms }]] : [];
+    const { latency_ms: estimate, low_ms: low, high_ms: high } = network;
+    const all = [...values, estimate, low, high].filter(words.known), [from, to] = [Math.min(...all), Math.max(...all)], air = 0.03 * (to - from);
     return {
       title: { show: false },
       grid: { left: 12, right: 16, top: 22, bottom: 4, outerBoundsMode: "same", outerBoundsContain: "all" },
       tooltip: { show: false },
-      xAxis: charts.axis(c, "latency (ms), with its 95 % interval", { isX: true, show: true, type: "value", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(value) } }),
+      xAxis: charts.axis(c, "latency (ms), with its 95 % interval", { isX: true, show: true, type: "value", min: from - air, max: to + air, axisLabel: { color: c.muted, hideOverlap: true, showMinLabel: false, showMaxLabel: false, formatter: (value) => words.short(value) } }),
       yAxis: { type: "value", show: false, min: 0, max: 1 },
       series: [{ id: "samples", type: "scatter", silent: true, symbolSize: 9, itemStyle: { color: c.blue, opacity: 0.5 }, data: values.map((value, index) => [value, 0.2 + 0.6 * mnas.smallCharts.spread(index)]),
-        markArea: { silent: true, animation: false, itemStyle: { color: c.blue, opacity: 0.1 }, data: area },
-        markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.ink, type: "solid", width: 1.5 }, label: { formatter: `${words.ms(network.latency_ms)} ms`, color: c.ink }, data: words.known(network.latency_ms) ? [{ xAxis: network.latency_ms }] : [] } }],
+        markArea: { silent: true, animation: false, itemStyle: { color: c.blue, opacity: 0.1 }, data: words.known(low) ? [[{ xAxis: low }, { xAxis: high }]] : [] },
+        markLine: charts.markLine(words.known(estimate) ? [{ xAxis: estimate }] : [], { lineStyle: { color: c.ink, type: "solid", width: 1.5 }, label: { formatter: `${words.ms(estimate)} ms`, color: c.ink } }) }],
     };
   }
 

@@ -44,7 +44,7 @@
       ["On the front", words.count(run.front.length), words.known(run.hypervolume) ? `hypervolume ${words.short(run.hypervolume)}` : ""],
       ["Best: accuracy", accuracy === null ? words.DASH : `${words.percent(accuracy)} %`, run.best === null ? "" : `trial ${run.best}`],
       ["Best: latency", ms === null ? words.DASH : `${words.ms(ms)} ms`, d?.target_ms ? `target ${words.ms(d.target_ms)} ms` : ""],
-      ["Time", words.duration(d?.seconds), savedNote(d)],
+      ["Time", words.duration(run.machines?.seconds || d?.seconds), savedNote(d)],
     ]);
   }
 

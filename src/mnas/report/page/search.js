@@ -99,7 +99,7 @@
       tooltip: { ...charts.tooltip(c), valueFormatter: words.reward }, xAxis: xAxis(c), yAxis: charts.axis(c, "reward", { show: true, ...robust(view.reward) }),
       series: [
         { id: "reward", name: "reward", type: "scatter", large: true, largeThreshold: LARGE_FROM, progressive: 0, symbolSize: 4, itemStyle: { color: c.grey, opacity: 0.55 }, dimensions: ["x", "y"], data: flat(x, view.reward) },
-        { id: "best", name: "best so far", type: "line", step: "end", symbol: "none", lineStyle: { color: c.blue, width: 2 }, itemStyle: { color: c.blue }, data: steps(x, view.best_reward), markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.orange, type: "dashed" }, data: optimum } },
+        { id: "best", name: "best so far", type: "line", step: "end", symbol: "none", lineStyle: { color: c.blue, width: 2 }, itemStyle: { color: c.blue }, data: steps(x, view.best_reward), markLine: charts.markLine(optimum, { lineStyle: { color: c.orange, type: "dashed" } }) },
       ],
     };
   }
@@ -159,7 +159,7 @@
       tooltip: { ...charts.tooltip(c), trigger: "item", formatter: ({ seriesName, value }) => `${words.ms(value[0])} – ${words.ms(value[1])} ms\n${seriesName}: ${words.plural(value[2], "trial")}` },
       xAxis: charts.axis(c, "latency (ms)", { isX: true, show: true, type: "value", axisLabel: { color: c.muted, hideOverlap: true, formatter: (value) => words.short(value) } }), yAxis: charts.axis(c, "trials", { show: true, min: 0, minInterval: 1 }),
       series: [
-        { ...bars(0, "first half", c.grey), markLine: { silent: true, symbol: "none", animation: false, lineStyle: { color: c.orange, type: "dashed", width: 1.5 }, data: marks } },
+        { ...bars(0, "first half", c.grey), markLine: charts.markLine(marks, { lineStyle: { color: c.orange, type: "dashed", width: 1.5 } }) },
         bars(1, "second half", c.blue),
       ],
     };

@@ -92,7 +92,7 @@
     top(index) { return index * ROW + (this.unfolded && this.unfolded.index >= 0 && this.unfolded.index < index ? this.unfolded.height : 0); }
 
     at(y) {
-      if (!this.unfolded || this.unfolded.index < 0 || y < this.top(this.unfolded.index + 1) - this.unfolded.height) return Math.floor(y / ROW);
+      if (!this.unfolded || this.unfolded.index < 0 || y < ROW * (this.unfolded.index + 1)) return Math.floor(y / ROW);
       return Math.max(this.unfolded.index, Math.floor((y - this.unfolded.height) / ROW));
     }
 

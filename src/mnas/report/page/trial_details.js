@@ -41,7 +41,7 @@
 
   function samplesWords({ samples_ms: samples, statistic, latency_ms: estimate, low_ms: low, high_ms: high }) {
     if (!words.known(estimate)) return "It was not measured.";
-    const told = `${statistic ? `${statistic} ` : ""}${words.ms(estimate)} ms, 95 % interval ${words.interval(low, high)} ms`;
+    const told = `${words.ms(estimate)} ms${statistic ? ` (${statistic})` : ""}, 95 % interval ${words.interval(low, high)} ms`;
     if (!samples.length) return `${told}; no samples were kept.`;
     const sorted = [...samples].sort((a, b) => a - b);
     return `${told}. ${words.plural(samples.length, "sample")} from ${words.ms(sorted[0])} to ${words.ms(sorted.at(-1))} ms, median ${words.ms(sorted[sorted.length >> 1])} ms.`;

@@ -37,18 +37,18 @@
     const column = (name) => (row) => store.current.columns[name][row];
     const cell = (name, write) => (row) => write(store.current.columns[name][row]);
     return [
-      { key: "number", label: "trial", width: "6.4rem", value: column("number"), cell: (row) => [el("a", { href: `#/network/${store.current.id}/${store.current.columns.number[row]}`, tabindex: "-1" }, store.current.columns.number[row]), mark(row)] },
+      { key: "number", label: "trial", width: "6rem", value: column("number"), cell: (row) => [el("a", { href: `#/network/${store.current.id}/${store.current.columns.number[row]}`, tabindex: "-1" }, store.current.columns.number[row]), mark(row)] },
       { key: "state", label: "state", left: true, kind: "wide-state", width: "8.6rem", value: (row) => `${store.current.columns.state[row]}${Number(store.current.columns.cached[row])}`, cell: (row) => dom.state(store.current.columns.state[row], store.current.columns.cached[row]) },
       { key: "accuracy", label: "accuracy %", width: "6.6rem", value: column("accuracy"), cell: cell("accuracy", words.percent) },
       { key: "latency_ms", label: "latency ms", width: "6.6rem", value: column("latency_ms"), cell: cell("latency_ms", words.ms) },
-      { key: "interval", label: "95 % interval", title: "Sorted by its width", minor: true, width: "8.2rem", value: (row) => width(row), cell: (row) => words.interval(store.current.columns.low_ms[row], store.current.columns.high_ms[row]) },
+      { key: "interval", label: "95 % interval", title: "Sorted by its width", minor: true, width: "9rem", value: (row) => width(row), cell: (row) => words.interval(store.current.columns.low_ms[row], store.current.columns.high_ms[row]) },
       { key: "reward", label: "reward", width: "5.6rem", value: column("reward"), cell: cell("reward", words.reward) },
       { key: "madds", label: "MAdds", minor: true, width: "5.4rem", value: column("madds"), cell: cell("madds", words.short) },
-      { key: "params", label: "params", minor: true, width: "5.4rem", value: column("params"), cell: cell("params", words.short) },
+      { key: "params", label: "params", minor: true, wideOnly: true, width: "5.4rem", value: column("params"), cell: cell("params", words.short) },
       { key: "epochs", label: "epochs", minor: true, wideOnly: true, width: "4.6rem", value: column("epochs"), cell: cell("epochs", words.count) },
       { key: "finished", label: "finished", minor: true, width: "6rem", value: column("finished"), cell: cell("finished", words.clock) },
       { key: "architecture_id", label: "network", left: true, minor: true, wideOnly: true, width: "8rem", value: column("architecture_id"), cell: (row) => el("code", {}, store.current.columns.architecture_id[row] || "") },
-      { key: "error", label: "reason, worker", left: true, minor: true, value: (row) => reason(row), hover: (row) => reason(row), cell: (row) => reason(row) },
+      { key: "error", label: "reason", title: "Of a failure; else the worker", left: true, minor: true, value: (row) => reason(row), hover: (row) => reason(row), cell: (row) => reason(row) },
     ];
   }
 
