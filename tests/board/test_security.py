@@ -221,7 +221,7 @@ def test_a_bug_of_ours_tells_nothing_and_has_the_headers(client, client_of, mixe
 
 
 def test_without_the_extra_it_is_named(monkeypatch):
-    monkeypatch.delitem(sys.modules, "mnas.board._app")
+    monkeypatch.delitem(sys.modules, "mnas.board._app", raising=False)
     monkeypatch.setitem(sys.modules, "fastapi", None)
     with pytest.raises(SettingsError, match=r"pip install 'mnas\[board\]'"):
         create_app([])

@@ -249,7 +249,7 @@
   }
 
   function explained() {
-    const told = Object.entries(view.explained).map(([name, share]) => `${words.percent(share, 0)} % of ${name}`);
+    const told = Object.entries(view.explained).map(([name, share]) => `${share > 0 ? `${words.percent(share, 0)} %` : "nothing"} of ${name}`);
     return told.length ? ` Explained: ${told.join(", ")}.` : "";
   }
 
