@@ -56,6 +56,15 @@ def test_an_extended_run_is_the_longer_run(simulate, essence, tmp_path, controll
     assert [essence(t) for t in extended.trials] == [essence(t) for t in whole.trials]
 
 
+def test_fewer_trials_than_were_proposed_are_those_that_were_proposed(simulate, tmp_path):
+    """A run that is resumed with fewer ends with what it has."""
+    simulate(out=tmp_path / "run", trials=20)
+    result = simulate(out=tmp_path / "run", trials=8)
+    assert len(result.trials) == 20
+    assert any("trials = 8 is fewer than the 20 that were proposed already" in note for note in result.notes)
+    assert not any("were left" in note for note in result.notes)
+
+
 @pytest.mark.slow
 def test_a_search_starts_from_another_s_trials_and_keeps_them(simulate, essence, tmp_path):
     """They are copied: resuming needs the other run no more, whatever became of it."""

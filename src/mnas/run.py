@@ -160,16 +160,22 @@ def run_plan(
     """Search, compare, report."""
     if plan.target_ms is not None:
         plan.objective(plan.target_ms)  # refused settings are refused before anything is written
-    with RunStorage.create(folder, plan.identity) as storage, _status(plan, folder) as status:
+    with RunStorage.create(folder, plan.identity) as storage:
         notes = _note_versions(storage)
-        _write_settings(folder, plan, storage.meta("target_ms"))
-        device_changed = _settle_device(storage, plan, remeasure)
-        executor = plan.executor()
-        try:
-            run = _Run(plan, folder, storage, executor, status.beside(watch), notes, status, decide)
-            return run.run(device_changed)
-        finally:
-            executor.close()
+        if plan.trials < (asked := storage.asked()):
+            notes += (
+                f"trials = {plan.trials} is fewer than the {asked} that were proposed already, which are finished",
+            )
+            plan = replace(plan, trials=asked)
+        with _status(plan, folder) as status:
+            _write_settings(folder, plan, storage.meta("target_ms"))
+            device_changed = _settle_device(storage, plan, remeasure)
+            executor = plan.executor()
+            try:
+                run = _Run(plan, folder, storage, executor, status.beside(watch), notes, status, decide)
+                return run.run(device_changed)
+            finally:
+                executor.close()
 
 
 @dataclass
@@ -404,7 +410,7 @@ def _note_versions(storage: RunStorage) -> tuple[str, ...]:
 
 
 def _write_settings(folder: Path, plan: Plan, target_ms: float | None) -> None:
-    settings = dict(plan.settings) | {"workers": plan.workers}
+    settings = dict(plan.settings) | {"trials": plan.trials, "workers": plan.workers}
     if target_ms is not None:
         settings["objective"] = {**settings.get("objective", {}), "target_ms": target_ms}
     write_run_toml(folder, settings, plan.device.info())

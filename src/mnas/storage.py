@@ -171,6 +171,11 @@ class RunStorage:
                 pairs = zip(known, content, strict=True)
                 yield Ask(tuple(Proposal(number, tuple(tokens)) for number, tokens in pairs))
 
+    def asked(self) -> int:
+        """How many proposals the controller has made."""
+        rows = self._read("SELECT numbers FROM journal WHERE kind = 'ask' ORDER BY position DESC LIMIT 1")
+        return max(json.loads(rows[0][0])) + 1 if rows else 0
+
     def snapshot(self) -> tuple[int, dict[str, Any]] | None:
         """The stored state of the controller, behind how many entries of the journal have led to it."""
         rows = self._read("SELECT position, body FROM snapshot")

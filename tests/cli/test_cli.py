@@ -21,8 +21,10 @@ from typer.testing import CliRunner
 
 from mnas import registry
 from mnas.cli._commands import app
+from mnas.cli._display import live
 from mnas.config import preset_text
 from mnas.devices import SimulatedDevice
+from mnas.loop import progress
 from mnas.objective import Energy, Latency
 from mnas.space import Architecture
 
@@ -241,6 +243,16 @@ def _drain(terminal: int) -> None:
     with contextlib.suppress(OSError):
         while os.read(terminal, 65536):
             pass
+
+
+def test_a_log_gets_one_line_for_each_phase_behind_the_trials(capsys):
+    """Not one for each look at the clock: logs of cluster jobs are read by people."""
+    with live() as display:
+        for phase in ["training"] * 3 + ["final: training 1 of 2"] * 3 + ["final: training 2 of 2"] * 3:
+            display.watch(progress((), 0, phase))
+    assert [line.partition(": 0 of 0")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "training", "final: training 1 of 2", "final: training 2 of 2",
+    ]  # fmt: skip
 
 
 @pytest.mark.slow

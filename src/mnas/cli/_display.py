@@ -304,12 +304,15 @@ def print_names(known: Mapping[str, Sequence[str]], as_json: bool) -> None:
 
 
 def _liner() -> Watch:
-    last = [0.0]
+    """A line every few seconds, and one for each phase once all trials are there."""
+    said, phase = 0.0, ""
 
     def watch(progress: SearchProgress) -> None:
+        nonlocal said, phase
         now = time.monotonic()
-        if now - last[0] >= _LINE_SECONDS or progress.counts.trials == progress.total:
-            last[0] = now
+        is_next_phase = progress.counts.trials >= progress.total and progress.phase != phase
+        if is_next_phase or now - said >= _LINE_SECONDS:
+            said, phase = now, progress.phase
             say(f"{progress.phase}: {progress.counts.trials} of {progress.total} trials, {_line(progress)}")
 
     return watch
