@@ -32,7 +32,8 @@ FLOORS = [
     {"board"},
     {"run", "model_folder"},
     {"model_run"},
-    {"detector_run", "ship"},
+    {"detector_run"},
+    {"ship"},
     {"cli"},
 ]
 BETWEEN_LEAVES = {

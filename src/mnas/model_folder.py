@@ -5,6 +5,7 @@ checkpoint.safetensors   while it is being trained
 curve.jsonl              one line per epoch
 model.safetensors        the trained model (mnas.models.load_model)
 scores.json              by split; a detector's: detection_scores.json
+examples.jpg             what a detector finds on a few validation pictures
 exports.json, model.onnx, model.onnx.json, model-int8.onnx, ...; a detector's: model-nms.onnx, postprocess.py
 latency.json             where it was measured
 choice.json              what it was chosen among, where mnas ship chose it
@@ -107,6 +108,11 @@ class ModelFolder:
         """Whether a training was begun here."""
         return (self.path / "training.toml").is_file()
 
+    @property
+    def examples(self) -> Path:
+        """Where a detector's drawn predictions lie."""
+        return self.path / "examples.jpg"
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder, which is made if need be, for this process alone.
@@ -200,6 +206,16 @@ class ModelFolder:
         """Keep a detector's scores of a split."""
         rows = {**self.detection_scores(), part: scores}
         self._write("detection_scores.json", {name: row.to_dict() for name, row in rows.items()})
+
+    def accuracy(self, part: str) -> float | None:
+        """What a model is chosen by: a classifier's accuracy, a detector's AP; None where it was not evaluated.
+
+        An AP that there is none of, for want of boxes, is 0.
+        """
+        if found := self.detection_scores().get(part):
+            return found.ap or 0.0
+        scores = self.scores().get(part)
+        return scores.accuracy if scores else None
 
     def exports(self) -> list[Exported]:
         """What was exported, as checked then; files that are gone are left out."""

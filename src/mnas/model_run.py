@@ -1,4 +1,4 @@
-"""One model, from its architecture to files that a device runs: what `mnas train`, `evaluate` and `export` do.
+"""One classifier, from its architecture to files that a device runs: what `mnas train`, `evaluate` and `export` do.
 
 settings -> folder -> training -> scores on validation -> card; then more scores, exported files, the card again
 """
@@ -25,13 +25,13 @@ from mnas.space import Architecture
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mnas.export import Exported, Format
+    from mnas.export import Exported, ExportedDetector, Format
     from mnas.models import BuiltModel, Network, Preprocessing, TrainedModel
     from mnas.training import Hardware, Progress, Task
 
 _Prepared = TypeVar("_Prepared")  # what a training begins with
 SHIPPED = "model"  # the folder of a run's shipped model
-_CALIBRATION_IMAGES = 128
+CALIBRATION_IMAGES = 128  # that int8 looks at tensors on
 _CHECK_IMAGES = 512
 _CHECK_BATCH = 16
 _CHECKPOINT_SECONDS = 60.0
@@ -168,7 +168,7 @@ def export_model(
     dataset = _dataset_of(model, trained, None)
     with model.locked():
         watch.phase("reading images to calibrate and check with")
-        calibration, _ = sample(dataset.split("train"), _CALIBRATION_IMAGES)
+        calibration, _ = sample(dataset.split("train"), CALIBRATION_IMAGES)
         check = sample(dataset.split("validation"), _CHECK_IMAGES)
         made: list[Exported] = []
         for name in formats:
@@ -198,8 +198,9 @@ def spread_batches(images: Images | BoxedImages, most: int) -> Iterator[tuple[Te
 
 
 def write_model_card(model: ModelFolder) -> None:
-    """Write card.html and card.md from what lies in the folder."""
+    """Write card.html and card.md from what lies in the folder, of a classifier or a detector."""
     trained, settings = model.trained(), model.settings()
+    is_detector = trained.architecture.is_detector
     candidates, commands = model.choice()
     origin, notes = _origin(settings)
     latency = model.latency()
@@ -213,8 +214,9 @@ def write_model_card(model: ModelFolder) -> None:
             preprocessing=trained.preprocessing,
             training=_training_facts(settings, model.made()),
             curve=[row["accuracy"] for row in model.curve()],
-            scores=model.scores(),
-            exports=model.exports(),
+            scores=model.detection_scores() if is_detector else model.scores(),
+            exports=model.detector_exports() if is_detector else model.exports(),
+            examples=model.examples.read_bytes() if model.examples.is_file() else None,
             latency=latency,
             origin=origin,
             candidates=candidates,
@@ -397,9 +399,10 @@ def _origin(settings: TrainingSettings) -> tuple[Origin | None, list[str]]:
 
 def _training_facts(settings: TrainingSettings, made: Mapping[str, Any]) -> dict[str, Any]:
     dataset = {key: value for key, value in settings.dataset.model_dump().items() if key != "name"}
+    measures = "APs" if settings.architecture.is_detector else "accuracies"
     return {
         "data set": settings.dataset.name + (f" ({_listed(dataset)})" if dataset else ""),
-        "trained on": "the train split; the epochs' accuracies are those of the validation split",
+        "trained on": f"the train split; the epochs' {measures} are those of the validation split",
         "starts from": settings.weights or "fresh weights",
         "recipe": str(settings.recipe),
         "seed": settings.seed,
@@ -411,13 +414,32 @@ def _training_facts(settings: TrainingSettings, made: Mapping[str, Any]) -> dict
 def _commands(model: ModelFolder) -> list[str]:
     """What makes all this again."""
     path = str(model.path)
+    is_detector = model.settings().architecture.is_detector
+    evaluate = ["mnas", "detect", "evaluate"] if is_detector else ["mnas", "evaluate"]
     lines = [["mnas", "train", str(model.path / "training.toml"), "--out", f"{path}-again"]]
-    lines += [["mnas", "evaluate", path, *(["--split", part] if part == "test" else [])] for part in model.scores()]
-    if exports := model.exports():
-        formats = [word for name in dict.fromkeys(row.format for row in exports) for word in ("--to", name)]
-        is_int8 = any(row.precision == "int8" for row in exports)
-        lines.append(["mnas", "export", path, *formats, *(["--int8"] if is_int8 else [])])
+    parts = list(model.detection_scores() if is_detector else model.scores())
+    lines += [[*evaluate, path, *(["--split", part] if part == "test" else [])] for part in parts]
+    lines += _detector_export_commands(model) if is_detector else _export_command(path, model.exports())
     return [shlex.join(line) for line in lines]
+
+
+def _export_command(path: str, exports: Sequence[Exported | ExportedDetector]) -> list[list[str]]:
+    """What writes these files, if there are any."""
+    if not exports:
+        return []
+    formats = [word for name in dict.fromkeys(row.format for row in exports) for word in ("--to", name)]
+    is_int8 = any(row.precision == "int8" for row in exports)
+    return [["mnas", "export", path, *formats, *(["--int8"] if is_int8 else [])]]
+
+
+def _detector_export_commands(model: ModelFolder) -> list[list[str]]:
+    """Files with suppression inside are written by a command of their own."""
+    exports = model.detector_exports()
+    lines = _export_command(str(model.path), [row for row in exports if row.nms_above is None])
+    inside = [row for row in exports if row.nms_above is not None]
+    for line in _export_command(str(model.path), inside):
+        lines.append([*line, "--nms", "--least-score", f"{inside[-1].nms_above:g}"])
+    return lines
 
 
 def _listed(values: Mapping[str, Any]) -> str:

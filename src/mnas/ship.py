@@ -2,6 +2,8 @@
 
 best few of the front -> latency on the device -> each trained -> best on validation -> tested once -> files, card
 
+Classifiers and detectors go the same way; what a detector is chosen by is AP.
+
 ship.json           what was asked for, latencies, what failed, which was chosen
 ship.toml, recipe.toml   the settings, for the command that makes it all again
 candidates/trial-N  a model folder for each
@@ -12,19 +14,21 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tomli_w
 
 from mnas import registry
 from mnas._whole_file import remove_unfinished, write_whole
 from mnas.config import Part, Settings
-from mnas.datasets import Dataset
+from mnas.datasets import DatasetFacts
+from mnas.detection_scores import DetectionScores
+from mnas.detector_run import evaluate_detector, export_detector_model, make_detection_dataset, train_detector
 from mnas.devices import Device
 from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
 from mnas.folder import load_result, stored_settings, toml_values
@@ -49,11 +53,29 @@ from mnas.training import Recipe
 from mnas.trial import Trial
 
 if TYPE_CHECKING:
-    from mnas.export import Exported
+    from mnas.export import Exported, ExportedDetector
     from mnas.training import Hardware
 
 FORMAT_VERSION = 1
-_COPIED = ("training.toml", "curve.jsonl", "scores.json", "model.safetensors")  # the last one says that all are there
+# Those of them that the kind of model has; the last one says that all are there.
+_COPIED = (
+    "training.toml", "curve.jsonl", "scores.json", "detection_scores.json", "examples.jpg", "model.safetensors",
+)  # fmt: skip
+
+
+class _Kind(NamedTuple):
+    """What is done with models of a kind."""
+
+    make_dataset: Callable[[Part, Architecture], DatasetFacts]
+    train: Callable[..., ModelFolder]
+    evaluate: Callable[..., object]
+    export: Callable[..., object]
+
+
+def _kind(is_detector: bool) -> _Kind:
+    if is_detector:
+        return _Kind(make_detection_dataset, train_detector, evaluate_detector, export_detector_model)
+    return _Kind(make_dataset, train_model, evaluate_model, export_model)
 
 
 @dataclass(frozen=True)
@@ -92,9 +114,9 @@ class Shipped:
 
     model: ModelFolder
     candidates: tuple[Candidate, ...]  # those that were looked at, the best reward of the search first
-    scores: Scores  # on the test split
+    scores: Scores | DetectionScores  # on the test split
     latency: Latency
-    exports: tuple[Exported, ...]
+    exports: tuple[Exported, ...] | tuple[ExportedDetector, ...]
 
 
 def ship(
@@ -106,7 +128,8 @@ def ship(
         shipped.model.path, shipped.scores.accuracy
 
     The networks are measured first, and only those that keep the run's hard limits on the device are trained. Of
-    these the one of the highest reward is chosen, by the run's objective, its validation accuracy and its latency.
+    these the one of the highest reward is chosen, by the run's objective, its validation accuracy (a detector's AP)
+    and its latency.
     It is not trained again on the validation images: what was chosen is what is tested. Interrupted, it goes on.
 
     Raises:
@@ -123,6 +146,8 @@ def ship(
     result, stored = load_result(settings.run), stored_settings(settings.run)
     if not result.front:
         raise SettingsError(f"{settings.run} has no completed trial to ship")
+    if result.front[0].architecture.is_detector and settings.teacher:
+        raise SettingsError(f"{settings.run} searched detectors, which are trained without a teacher: leave it out")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(lock_folder(folder, f"mnas evaluate {folder / 'model'}")):
         remove_unfinished(folder)
@@ -176,11 +201,22 @@ class _Ship:
         candidates = tuple(self._candidate(entry, chosen) for entry in entries)
         model.set_choice(candidates, [self._command()])
         write_model_card(model)
+        if self.is_detector:
+            exports = tuple(model.detector_exports())
+            return Shipped(model, candidates, model.detection_scores()["test"], chosen.latency, exports)
         return Shipped(model, candidates, model.scores()["test"], chosen.latency, tuple(model.exports()))
 
+    @property
+    def is_detector(self) -> bool:
+        return self.result.front[0].architecture.is_detector
+
+    @property
+    def kind(self) -> _Kind:
+        return _kind(self.is_detector)
+
     @cached_property
-    def dataset(self) -> Dataset:
-        return make_dataset(self.settings.dataset, self.result.front[0].architecture)
+    def dataset(self) -> DatasetFacts:
+        return self.kind.make_dataset(self.settings.dataset, self.result.front[0].architecture)
 
     @cached_property
     def objective(self) -> Objective:
@@ -228,7 +264,9 @@ class _Ship:
             return
         watch = replace(self.watch, phase=lambda words: self.watch.phase(f"{which}: {words}"))
         try:
-            train_model(self._training(entry), self._path(entry), resume=True, hardware=self.hardware, watch=watch)
+            self.kind.train(
+                self._training(entry), self._path(entry), resume=True, hardware=self.hardware, watch=watch
+            )
         except CandidateError as error:
             self.journal.add_failure(entry.trial.number, str(error))
 
@@ -269,8 +307,7 @@ class _Ship:
         return self.objective.score(self._accuracy(entry) or 0.0, entry.latency.latency_ms)
 
     def _accuracy(self, entry: _Entry) -> float | None:
-        scores = ModelFolder(self._path(entry)).scores().get("validation")
-        return scores.accuracy if scores else None
+        return ModelFolder(self._path(entry)).accuracy("validation")
 
     def _model(self, chosen: _Entry) -> ModelFolder:
         """The chosen candidate in a folder of its own."""
@@ -278,21 +315,23 @@ class _Ship:
         model.path.mkdir(exist_ok=True)
         remove_unfinished(model.path)  # where all else is there, nobody else would
         if not model.is_finished:
-            for name in _COPIED:
-                write_whole(model.path / name, (self._path(chosen) / name).read_bytes())
+            for made in (self._path(chosen) / name for name in _COPIED):
+                if made.is_file():
+                    write_whole(model.path / made.name, made.read_bytes())
         return model
 
     def _finish(self, model: ModelFolder, chosen: _Entry) -> None:
         """Test once, and export what is not there yet."""
         model.set_latency(chosen.latency)
-        if "test" not in model.scores():
+        if model.accuracy("test") is None:
             self.watch.phase("testing once, on the test images")
-            evaluate_model(model.path, "test")
+            self.kind.evaluate(model.path, "test")
         wanted = {(name, precision) for name in self.settings.formats for precision in self._precisions}
-        there = {(row.format, row.precision) for row in model.exports()}
+        exports = model.detector_exports() if self.is_detector else model.exports()
+        there = {(row.format, row.precision) for row in exports}
         missing = [name for name in self.settings.formats if any(pair[0] == name for pair in wanted - there)]
         if missing:
-            export_model(model.path, missing, int8=self.settings.int8, watch=self.watch)
+            self.kind.export(model.path, missing, int8=self.settings.int8, watch=self.watch)
 
     @property
     def _precisions(self) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from command_line import mnas
 from PIL import Image
 
 from mnas.detection_scores import read_results
+from mnas.models import load_model
+from mnas.run import search
 
 BLOCKS = "stem_k3_s2_c8 ds_k3_s2_c16 ir_k3_s2_e3_c24 head_c32_n10"
 SPLITS = ["train"] * 24 + ["val"] * 8 + ["test"] * 8
@@ -56,6 +58,55 @@ def test_evaluate_prints_coco_s_numbers_and_writes_results_for_upload(within, mo
     scored = json.loads(within("detect", "evaluate", str(model), "--split", "test", "--json")[1])
     assert {"ap", "ap50", "ar_100", "classes", "images"} <= scored.keys()
     assert scored["images"] == 8
+
+
+def test_the_card_says_what_was_found_and_how_to_do_it_again(within, model):
+    assert within("detect", "evaluate", str(model), "--split", "test")[0] == 0
+    card = (model / "card.md").read_text()
+    for said in (
+        "Average precision",
+        "| test | 8 |",
+        "red",
+        "![Validation images",
+        "the whole image, stretched to 64",
+    ):
+        assert said in card, said
+    assert f"mnas train {model}/training.toml --out {model}-again" in card
+    assert f"mnas detect evaluate {model} --split test" in card
+    with Image.open(model / "examples.jpg") as drawn:
+        assert drawn.size == (2 * 360, 2 * 270), "four pictures in their own shape"
+    page = (model / "card.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert not re.search(r'(src|href)="(?!#|data:)', page.replace("xlink:href", "href")), "it needs nothing else"
+
+
+@pytest.mark.slow
+def test_a_training_s_settings_repeat_it(within, model, tmp_path):
+    code, stdout, stderr = within("train", str(model / "training.toml"), "--out", str(tmp_path / "again"))
+    assert code == 0, stderr
+    assert "validation: AP" in stdout
+    again, first = (load_model(folder / "model.safetensors") for folder in (tmp_path / "again", model))
+    assert again.metrics == first.metrics
+
+
+@pytest.mark.slow
+def test_the_best_of_a_run_that_searched_detectors_is_shipped(within, pictures, tmp_path):
+    run = tmp_path / "run"
+    space = {"name": "mnasnet", "detector": True, "width": 0.1, "resolution": 64, "classes": 3, "head_filters": 16}
+    search(
+        space=space, device="simulated", accuracy="simulated", dataset=None, controller={"name": "random"},
+        trials=6, workers=0, final={"top": 0}, out=run,
+    )  # fmt: skip
+    ship = ["ship", str(run), "--top", "1", "--epochs", "1"]
+    code, _, stderr = within(*ship)
+    assert (code, "searched without images: name those to train on with --data" in stderr) == (2, True)
+    code, stdout, stderr = within(*ship, *data_of(pictures))
+    assert code == 0, stderr
+    for words in ("validation AP %", "test: AP", "left to postprocess.py", "card.html"):
+        assert words in " ".join(stdout.split())
+    shipped = json.loads(within(*ship, *data_of(pictures), "--json")[1])
+    assert {"ap", "ap50", "classes"} <= shipped["test"].keys()
+    assert [row["format"] for row in shipped["exports"]] == ["onnx"]
 
 
 def test_predict_draws_what_it_finds(within, model, pictures, tmp_path):

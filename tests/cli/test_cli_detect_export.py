@@ -51,10 +51,21 @@ def test_both_kinds_of_suppression_lie_beside_each_other(within, model):
     assert [each.nms_above for each in ModelFolder(model).detector_exports()] == [None, 1e-8], "the latest of a file"
 
 
+def test_int8_is_written_beside_fp32_and_says_the_ap_of_both(within, model):
+    code, stdout, stderr = within("export", str(model), "--int8", "--json")
+    assert code == 0, stderr
+    fp32, int8 = json.loads(stdout)["exports"]
+    assert [Path(row["path"]).name for row in (fp32, int8)] == ["model.onnx", "model-int8.onnx"]
+    assert int8["torch_ap"] == fp32["torch_ap"]
+    assert int8["torch_ap"] - int8["ap"] <= int8["tolerance"]["int8_ap_loss"]
+    card = (model / "card.md").read_text()
+    assert "model-int8.onnx" in card
+    assert f"mnas export {model} --to onnx --int8" in card
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--int8"], "detectors are exported in fp32"),
         (["--to", "litert", "--nms"], "is for onnx; litert's converter has no lowering for it"),
         (["--least-score", "0.3"], "--least-score is for --nms"),
         (["--to", "onxx"], "did you mean 'onnx'"),

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from mnas.errors import ExportError, SettingsError
 from mnas.export import FORMATS, DetectorTolerance, export_detector, export_model
 from mnas.export import _converted_file as module_under_test
+from mnas.export._average_precision import average_precision
 from mnas.export._check_detector import DetectorComparison, same_detections
 from mnas.models import (
     Detections,
@@ -193,6 +194,46 @@ def test_a_file_that_finds_something_else_is_not_there_afterwards(pixels, tmp_pa
     assert names(tmp_path) == []
 
 
+@pytest.fixture(scope="module")
+def boxes(pixels) -> torch.Tensor:
+    """What is on the images: the best five that torch finds there, and two rows that are not in use."""
+    rows = torch.full((len(pixels), 7, 5), -1.0)
+    for row, found in zip(rows, torchs(detector(), pixels), strict=True):
+        row[:5, :4] = torch.from_numpy(found.boxes[:5])
+        row[:5, 4] = torch.from_numpy(found.classes[:5])
+    return rows
+
+
+@pytest.mark.parametrize("nms", [False, True])
+def test_in_int8_a_file_is_held_to_torchs_ap(pixels, boxes, tmp_path, nms):
+    fp32, int8 = export_detector(
+        detector(), tmp_path, ["onnx"], pixels, boxes=boxes, int8=True, calibration=pixels, nms=nms,
+        tolerance=DetectorTolerance(int8_ap_loss=0.2),
+    )  # fmt: skip
+    stem = "model-nms" if nms else "model"
+    assert [fp32.path.name, int8.path.name] == [f"{stem}.onnx", f"{stem}-int8.onnx"]
+    assert [fp32.precision, int8.precision] == ["fp32", "int8"]
+    assert fp32.torch_ap == int8.torch_ap > 0.5, "what torch finds is there"
+    assert fp32.ap == pytest.approx(fp32.torch_ap, abs=0.01)
+    assert fp32.scores_difference < 1e-4 < int8.scores_difference < 0.5
+    assert int8.bytes < fp32.bytes
+    types = {node.op_type for node in onnx.load(int8.path).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear", "Exp"} <= types
+    with pytest.raises(ExportError, match=rf"{stem}-int8.onnx was not written: its AP is .*, where at most 0.0%"):
+        export_detector(
+            detector(), tmp_path, ["onnx"], pixels, boxes=boxes, int8=True, calibration=torch.zeros_like(pixels),
+            nms=nms, tolerance=DetectorTolerance(int8_ap_loss=0.0),
+        )  # fmt: skip
+
+
+def test_ap_of_an_export_is_coco_s(pixels, boxes):
+    found = torchs(detector(), pixels)
+    exact = [Detections(*(part[:5] for part in (one.boxes, one.scores, one.classes))) for one in found]
+    assert average_precision(exact, boxes, NAMES) == pytest.approx(1.0)
+    assert average_precision([made(np.zeros((0, 4)), (), ())] * len(boxes), boxes, NAMES) == 0
+    assert average_precision(exact, torch.full_like(boxes, -1), NAMES) is None
+
+
 def made(boxes, scores=(0.9, 0.8), classes=(0, 1)) -> Detections:
     return Detections(np.array(boxes, np.float32), np.array(scores, np.float32), np.array(classes, np.int64))
 
@@ -232,6 +273,10 @@ def test_what_is_asked_wrongly_is_refused_before_anything_is_converted(pixels, t
         ({"check": pixels[:3]}, "checked on at least 8 images"),
         ({"check": pixels.float()}, "images should be uint8"),
         ({"formats": ["onnx", "litert"], "nms": True}, "is for onnx; litert's converter has no lowering for it"),
+        ({"int8": True, "calibration": pixels}, "needs what is on the images to check with"),
+        ({"int8": True, "boxes": torch.zeros(12, 2, 5)}, "int8 needs images to calibrate on"),
+        ({"boxes": torch.zeros(11, 2, 5)}, r"boxes should have the shape \(12, most, 5\), got \(11, 2, 5\)"),
+        ({"boxes": torch.full((12, 2, 5), -1.0)}, "AP needs something to find"),
         ({"nms": True, "least_score": 1.5}, "least_score should be from 0 to below 1, got 1.5"),
     ):
         with pytest.raises(SettingsError, match=words):
@@ -256,6 +301,22 @@ def test_a_diverged_detector_is_not_exported(pixels, tmp_path):
         broken.module.predictors[0].boxes.project.bias.fill_(float("nan"))
     with pytest.raises(ExportError, match="its training diverged"):
         export_detector(broken, tmp_path, ["onnx"], pixels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["litert", "executorch"])
+def test_files_of_slow_converters_in_int8_are_held_to_torchs_ap(pixels, boxes, tmp_path, name):
+    for package in FORMATS[name].packages:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    _, int8 = export_detector(
+        detector(), tmp_path, [name], pixels, boxes=boxes, int8=True, calibration=pixels,
+        tolerance=DetectorTolerance(int8_ap_loss=0.3),
+    )  # fmt: skip
+    assert int8.path.name == f"model-int8{FORMATS[name].suffix}"
+    assert int8.scores_difference < 0.5
+    outputs = json.loads(int8.description.read_text())["outputs"]
+    assert [(row["type"], row["quantization"]) for row in outputs] == [("float32", None)] * 2, "decoded in float"
 
 
 @pytest.mark.slow

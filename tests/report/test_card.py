@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mnas.export import Exported, Tolerance
+from mnas.detection_scores import DetectionClassScore, DetectionScores
+from mnas.export import DetectorTolerance, Exported, ExportedDetector, Tolerance
 from mnas.models import Preprocessing
 from mnas.objective import Latency
 from mnas.report import Candidate, Card, Origin, render_card_html, render_card_markdown, write_card
@@ -64,6 +65,33 @@ def a_card(**changes) -> Card:
     return replace(card, **changes)
 
 
+def a_detector_card(**changes) -> Card:
+    unseen = [DetectionClassScore(name, 0, 0, None, None) for name in ("bee", "cow")]
+    classes = (DetectionClassScore("ant", 4, 9, 0.31, 0.62), *unseen)
+    scores = DetectionScores(
+        images=12, boxes=34, ap=0.311, ap50=0.622, ap75=0.2, ap_small=None, ap_medium=0.3, ap_large=0.5, ar_1=0.1,
+        ar_10=0.2, ar_100=0.4567, ar_small=None, ar_medium=0.3, ar_large=0.5, classes=classes, low=0.25, high=0.37,
+    )  # fmt: skip
+    fp32 = ExportedDetector(
+        format="onnx", precision="fp32", path=Path("model-nms.onnx"), sha256="cd" * 32, bytes=3_000_000, images=64,
+        nms_above=0.3, boxes_difference=2e-6, scores_difference=4e-6, agreement=1.0, detections=99,
+        tolerance=DetectorTolerance(), seconds=1.0, opset=17, versions={"onnx": "1.23"},
+    )  # fmt: skip
+    int8 = replace(
+        fp32, precision="int8", path=Path("model-int8.onnx"), nms_above=None, scores_difference=0.21,
+        ap=0.3, torch_ap=0.32,
+    )  # fmt: skip
+    card = a_card(
+        title="insects",
+        architecture=Architecture.parse("input_r64_c3 ds_k3_s2_c16 ssdlite_c32_n3"),
+        preprocessing=Preprocessing(64, 3, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), 1.0, is_stretched=True),
+        scores={"validation": scores, "test": replace(scores, low=None, high=None)},
+        exports=(fp32, int8),
+        examples=b"a picture",
+    )
+    return replace(card, **changes)
+
+
 def words(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>|<[^>]+>", " ", page, flags=re.DOTALL))
 
@@ -78,6 +106,21 @@ def test_a_card_says_all_that_is_known(render):
         "trial 9", "above the cap of 5 ms",
     ):  # fmt: skip
         assert said in text, said
+
+
+@pytest.mark.parametrize("render", [render_card_html, render_card_markdown])
+def test_a_detector_s_card_says_coco_s_numbers_its_files_and_what_it_found(render):
+    page = render(a_detector_card())
+    text = words(page)
+    for said in (
+        "31.10 %", "25.00", "62.20", "45.67", "ant", "bee", "whole image, stretched to 64", "inside, above 0.3",
+        "2e-06", "left to postprocess.py", "0.21", "30.00", "32.00", "2 AP lost", "boxes 1e-03, scores 1e-03 off",
+        "validation AP", "before boxes are decoded and suppressed",
+        "each labelled" if render is render_card_html else "examples.jpg",
+    ):  # fmt: skip
+        assert said in (page if said == "each labelled" else text), said
+    assert "None" not in text
+    assert "accuracy" not in text.lower().replace("trained on", "")
 
 
 @pytest.mark.parametrize("render", [render_card_html, render_card_markdown])
@@ -136,7 +179,8 @@ def test_text_from_outside_is_escaped():
 
 def test_markdown_tables_are_whole(simulate):
     result = simulate()
-    lines = render_card_markdown(a_card(origin=Origin(result, result.front[0]))).splitlines()
+    cards = (a_card(origin=Origin(result, result.front[0])), a_detector_card())
+    lines = [line for card in cards for line in render_card_markdown(card).splitlines()]
     for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
         if re.fullmatch(r"\|(---\|)+", line):
             columns = line.count("|")

@@ -11,6 +11,7 @@ from mnas.cli import _detect_display, _names
 from mnas.cli._app import app
 from mnas.cli._commands import AsJson
 from mnas.cli._model_commands import (
+    DETECTORS_RECIPE,
     AtOnce,
     Compile,
     Epochs,
@@ -37,7 +38,6 @@ Boxes = Annotated[
     typer.Option("--data", help="COCO annotations (.json), a folder of COCO or Pascal VOC, or a settings file."),
 ]
 Pictures = Annotated[Path | None, typer.Option(help="The pictures' folder, for annotations in one file.")]
-_USUAL = "ssdlite-small"
 _PIXELS = 320  # the paper's
 
 
@@ -49,7 +49,7 @@ def train_detector(
     backbone: Annotated[
         str, typer.Option(help="RUN:best, RUN:17, a reference model or block strings.")
     ] = "mnasnet-a1",
-    recipe: Annotated[str, typer.Option(help="A recipe's name (see mnas list) or file.")] = _USUAL,
+    recipe: Annotated[str, typer.Option(help="A recipe's name (see mnas list) or file.")] = DETECTORS_RECIPE,
     epochs: Epochs = None,
     weights: Weights = None,
     seed: Seed = 0,

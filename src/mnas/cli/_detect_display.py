@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from mnas.cli import _display
-from mnas.cli._model_display import print_trained
+from mnas.cli._model_display import export_document, print_trained
 from mnas.detection_scores import DetectionScores
 
 if TYPE_CHECKING:
@@ -29,8 +28,8 @@ def print_detector(model: ModelFolder, was_finished: bool, as_json: bool) -> Non
     """A trained detector: where it lies and how good it is."""
     path, scores = model.path, model.detection_scores()
     lines = [
-        *(_summary(part, row) for part, row in scores.items()),
-        f"model: {model.model_file}",
+        *(summary(part, row) for part, row in scores.items()),
+        f"model: {model.model_file}, card: {path / 'card.html'}",
         f"go on with: mnas detect evaluate {path} --split test; mnas export {path}",
     ]
     print_trained(model, scores, lines, was_finished, as_json)
@@ -42,7 +41,7 @@ def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_
         _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
         return
     out = _display.out()
-    out.print(_summary(part, scores))
+    out.print(summary(part, scores))
     table = Table("metric", "%")
     for label, name in _METRICS:
         table.add_row(label, _percent(getattr(scores, name)))
@@ -56,17 +55,21 @@ def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_
 def print_detector_exports(folder: Path, exports: Sequence[ExportedDetector], as_json: bool) -> None:
     """Files that were written, and how they compare with the detector."""
     if as_json:
-        rows = [asdict(row) | {"path": str(row.path)} for row in exports]
-        _display.print_json({"model": str(folder), "exports": rows})
+        _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
-    table = Table("file", "MB", "suppression", "boxes off by", "scores off by", "equal detections %", "images")
+    _display.out().print(exports_table(exports))
+
+
+def exports_table(exports: Sequence[ExportedDetector]) -> Table:
+    """A row per file."""
+    columns = ("file", "MB", "suppression", "boxes off by", "scores off by", "equal detections %", "AP %", "torch %")
+    table = Table(*columns, "images")
     for row in exports:
         inside = "left to postprocess.py" if row.nms_above is None else f"inside, above {row.nms_above:g}"
         differences = (f"{value:.2g}" for value in (row.boxes_difference, row.scores_difference))
-        table.add_row(
-            row.path.name, f"{row.bytes / 1e6:.2f}", inside, *differences, _percent(row.agreement), f"{row.images:,}"
-        )
-    _display.out().print(table)
+        percents = (_percent(value) for value in (row.agreement, row.ap, row.torch_ap))
+        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", inside, *differences, *percents, f"{row.images:,}")
+    return table
 
 
 def print_detections(
@@ -97,7 +100,8 @@ def print_detections(
         console.print(f"drawn: {out}", markup=False)
 
 
-def _summary(part: str, scores: DetectionScores) -> str:
+def summary(part: str, scores: DetectionScores) -> str:
+    """A detector's scores of a split in a line."""
     return f"{part}: AP {_percent(scores.ap)} %, AP50 {_percent(scores.ap50)} % on {scores.images:,} images"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from mnas.cli import _detect_display, _display, _model_display, _names
+from mnas.cli import _detect_display, _display, _model_display, _names, _ship_display
 from mnas.cli._app import INTERRUPTED, app
 from mnas.cli._commands import AsJson, Int8
 from mnas.config import Part
@@ -16,6 +16,7 @@ from mnas.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
     from mnas.model_run import Watch
+    from mnas.space import Architecture
     from mnas.training import Hardware, Recipe
 
 Folder = Annotated[Path, typer.Argument(help="A model's folder, as mnas train and mnas ship make them.")]
@@ -48,6 +49,8 @@ Formats = Annotated[
 ToInt8 = Annotated[bool, typer.Option("--int8", help="Also quantized to int8, calibrated on training images.")]
 Split = Annotated[str, typer.Option(help="validation or test.")]
 
+DETECTORS_RECIPE = "ssdlite-small"  # unless another one is named
+
 _Result = TypeVar("_Result")
 
 
@@ -73,6 +76,7 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Train a model of an architecture. Under torchrun all its processes train together."""
+    from mnas.detector_run import train_detector
     from mnas.model_folder import ModelFolder, TrainingSettings
     from mnas.model_run import train_model
 
@@ -89,7 +93,7 @@ def train(
             name=name,
             architecture=architecture,
             dataset=_data(data),
-            recipe=_recipe(recipe, epochs, weights, architecture.resolution),
+            recipe=_recipe(recipe, epochs, weights, architecture),
             seed=seed,
             weights=weights,
             teacher=teacher,
@@ -99,9 +103,11 @@ def train(
     again = f"mnas train {out / 'training.toml'} --out {out} --resume"
     hardware = hardware_of(on, precision, images_at_once, compile)
     was_finished = ModelFolder(out).is_finished
-    model = finish(again, lambda watch: train_model(settings, out, resume=resume, hardware=hardware, watch=watch))
+    is_detector = settings.architecture.is_detector
+    work = train_detector if is_detector else train_model
+    model = finish(again, lambda watch: work(settings, out, resume=resume, hardware=hardware, watch=watch))
     if is_first():
-        _model_display.print_model(model, was_finished, json)
+        (_detect_display.print_detector if is_detector else _model_display.print_model)(model, was_finished, json)
 
 
 @app.command()
@@ -152,13 +158,11 @@ def _export_detector(
 ) -> None:
     from mnas.detector_run import export_detector_model
 
-    if int8:
-        raise SettingsError("detectors are exported in fp32: leave out --int8. mnas measure times them in int8 too")
     if least_score is not None and not nms:
         raise SettingsError("--least-score is for --nms: without it the file gives all scores, and the app chooses")
     made = finish(
         None,
-        lambda watch: export_detector_model(model, formats, nms=nms, least_score=least_score, watch=watch),
+        lambda watch: export_detector_model(model, formats, int8=int8, nms=nms, least_score=least_score, watch=watch),
     )
     _detect_display.print_detector_exports(model, made, json)
 
@@ -166,7 +170,13 @@ def _export_detector(
 @app.command()
 def ship(
     run: Annotated[Path, typer.Argument(help="A run folder, such as runs/quickstart-20260101-120000.")],
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Images, as for mnas train; for detectors boxes, as for mnas detect train."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Of detectors: the pictures' folder, for annotations in one file.")
+    ] = None,
     top: Annotated[int, typer.Option(help="How many of the best networks to train.", min=1)] = 5,
     device: Annotated[
         str | None, typer.Option(help="To measure on: a name or a settings file. Default: the run's device.")
@@ -194,11 +204,11 @@ def ship(
     if data is None and stored is None:
         raise SettingsError(f"{run} was searched without images: name those to train on with --data")
     best = load_result(run).best
-    resolution = best.architecture.resolution if best else 0
+    architecture = best.architecture if best else None
     settings = ShipSettings(
         run=run,
-        dataset=_data(data) if data else stored or Part(name=""),
-        recipe=_recipe(recipe, epochs, weights, resolution),
+        dataset=_shipped_on(data, images, architecture) if data else stored or Part(name=""),
+        recipe=_recipe(recipe, epochs, weights, architecture),
         top=top,
         seed=seed,
         weights=weights,
@@ -210,7 +220,16 @@ def ship(
     hardware = hardware_of(on, precision, images_at_once, compile)
     again = "the same command"
     shipped = finish(again, lambda watch: ship_run(settings, out, hardware=hardware, watch=watch))
-    _model_display.print_shipped(shipped, json)
+    _ship_display.print_shipped(shipped, json)
+
+
+def _shipped_on(data: str, images: Path | None, architecture: Architecture | None) -> Part:
+    """The data set that is named, of the kind that the architecture is for."""
+    if architecture is not None and architecture.is_detector:
+        return _names.detection_part(data, images)
+    if images is not None:
+        raise SettingsError(f"--images is for runs that searched detectors; here {data} is images with labels")
+    return _data(data)
 
 
 def _data(name: str | None) -> Part:
@@ -221,9 +240,13 @@ def _data(name: str | None) -> Part:
     return _names.dataset_part(name)
 
 
-def _recipe(name: str | None, epochs: int | None, weights: str | None, resolution: int) -> Recipe:
+def _recipe(name: str | None, epochs: int | None, weights: str | None, architecture: Architecture | None) -> Recipe:
     """The recipe that is asked for, or the one for what is done, with other epochs if these are given."""
-    usual = "finetune" if weights else "small-images" if resolution <= _SMALL else "imagenet-modern"
+    usual = "finetune" if weights else "small-images"
+    if architecture is not None and architecture.is_detector:
+        usual = DETECTORS_RECIPE
+    elif architecture is not None and architecture.resolution > _SMALL and not weights:
+        usual = "imagenet-modern"
     return recipe_of(name or usual, epochs)
 
 

@@ -18,10 +18,9 @@ from mnas.detection_scores import DetectionScores
 from mnas.scores import Scores
 
 if TYPE_CHECKING:
-    from mnas.export import Exported
+    from mnas.export import Exported, ExportedDetector
     from mnas.model_folder import ModelFolder
     from mnas.model_run import Watch
-    from mnas.ship import Shipped
     from mnas.training import Progress
 
 _LINE_SECONDS = 10.0  # between a training's lines where standard error is no terminal
@@ -52,7 +51,7 @@ def print_model(model: ModelFolder, was_finished: bool, as_json: bool) -> None:
     """A trained model: where it lies and what it got right."""
     path, scores = model.path, model.scores()
     lines = [
-        *(_summary(part, row) for part, row in scores.items()),
+        *(summary(part, row) for part, row in scores.items()),
         f"model: {model.model_file}, card: {path / 'card.html'}",
         f"go on with: mnas evaluate {path} --split test; mnas export {path}",
     ]
@@ -90,7 +89,7 @@ def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None
         _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
         return
     out = _display.out()
-    out.print(_summary(part, scores))
+    out.print(summary(part, scores))
     table = Table("class", "images", "precision %", "recall %", "F1 %")
     for row in scores.classes:
         fractions = (f"{100 * value:.2f}" for value in (row.precision, row.recall, row.f1))
@@ -103,38 +102,9 @@ def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None
 def print_exports(folder: Path, exports: Sequence[Exported], as_json: bool) -> None:
     """Files that were written, and how they compare with the model."""
     if as_json:
-        _display.print_json({"model": str(folder), "exports": [_export_document(row) for row in exports]})
+        _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
-    _display.out().print(_exports_table(exports))
-
-
-def print_shipped(shipped: Shipped, as_json: bool) -> None:
-    """What was shipped, and among which it was chosen."""
-    if as_json:
-        _display.print_json(
-            {
-                "model": str(shipped.model.path),
-                "architecture": str(shipped.model.settings().architecture),
-                "test": shipped.scores.to_dict(),
-                "latency_ms": shipped.latency.latency_ms,
-                "latency_ci_ms": [shipped.latency.low_ms, shipped.latency.high_ms],
-                "device": shipped.latency.device,
-                "candidates": [asdict(candidate) for candidate in shipped.candidates],
-                "exports": [_export_document(row) for row in shipped.exports],
-            }
-        )
-        return
-    out = _display.out()
-    table = Table("network", "validation accuracy %", "latency ms", "95 % interval", "")
-    for one in shipped.candidates:
-        accuracy = "" if one.accuracy is None else f"{100 * one.accuracy:.2f}"
-        interval = f"{one.latency.low_ms:.4g} - {one.latency.high_ms:.4g}"
-        note = "chosen" if one.is_chosen else one.note
-        table.add_row(one.label, accuracy, f"{one.latency.latency_ms:.4g}", interval, note)
-    out.print(table, markup=False)
-    out.print(_summary("test", shipped.scores))
-    out.print(_exports_table(shipped.exports))
-    out.print(f"model: {shipped.model.path}, card: {shipped.model.path / 'card.html'}", markup=False)
+    _display.out().print(exports_table(exports))
 
 
 def _liner() -> Any:
@@ -156,7 +126,8 @@ def _line(progress: Progress) -> str:
     )
 
 
-def _summary(part: str, scores: Scores) -> str:
+def summary(part: str, scores: Scores) -> str:
+    """A classifier's scores of a split in a line."""
     whole = ", every label right" if scores.is_multilabel else ""
     extra = f", top 5 {100 * scores.top5:.2f} %" if scores.top5 is not None else ""
     if scores.mean_average_precision is not None:
@@ -168,7 +139,8 @@ def _summary(part: str, scores: Scores) -> str:
     )
 
 
-def _exports_table(exports: Sequence[Exported]) -> Table:
+def exports_table(exports: Sequence[Exported]) -> Table:
+    """A row per file."""
     table = Table("file", "precision", "MB", "largest difference", "equal class %", "accuracy %", "torch %")
     for row in exports:
         percents = (f"{100 * value:.2f}" for value in (row.agreement, row.accuracy, row.torch_accuracy))
@@ -178,5 +150,6 @@ def _exports_table(exports: Sequence[Exported]) -> Table:
     return table
 
 
-def _export_document(row: Exported) -> dict[str, Any]:
+def export_document(row: Exported | ExportedDetector) -> dict[str, Any]:
+    """A file as JSON."""
     return asdict(row) | {"path": str(row.path)}

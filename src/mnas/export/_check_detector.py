@@ -28,6 +28,7 @@ class DetectorTolerance:
     boxes_difference: float = 1e-3  # of a side of any box, as a fraction of the image: .3 pixels of 320
     scores_difference: float = 1e-3  # of any score
     agreement: float = 0.99  # share of the detections that are torch's, at least
+    int8_ap_loss: float = 0.02  # AP in torch less AP of the file, at most; the others are fp32's
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -43,6 +44,8 @@ class DetectorComparison:
     scores_difference: float  # the largest
     agreement: float  # share of the detections, the file's and torch's, that the other has too
     detections: int  # torch's, of all images
+    ap: float | None = None  # of the file's; None where it is not known what there is to find
+    torch_ap: float | None = None
 
     @classmethod
     def of(
@@ -69,12 +72,14 @@ class DetectorComparison:
         boxes, scores = (max(values) for values in zip(*differences, strict=True))
         return cls(boxes, scores, *_agreement(pairs, found, ours))
 
-    def check(self, tolerance: DetectorTolerance) -> None:
-        """Refuse what is beyond the tolerance.
+    def check(self, is_int8: bool, tolerance: DetectorTolerance) -> None:
+        """Refuse what is beyond the tolerance: in int8 a lost AP, whatever else differs.
 
         Raises:
             ExportError: saying by how much.
         """
+        if is_int8:
+            return self._check_ap(tolerance)
         for what, value, most in (
             ("boxes", self.boxes_difference, tolerance.boxes_difference),
             ("scores", self.scores_difference, tolerance.scores_difference),
@@ -87,6 +92,18 @@ class DetectorComparison:
             raise ExportError(
                 f"{self.agreement:.1%} of the detections are the same as torch's, where at least "
                 f"{tolerance.agreement:.1%} should be. {_ADVICE}"
+            )
+        return None
+
+    def _check_ap(self, tolerance: DetectorTolerance) -> None:
+        assert self.ap is not None
+        assert self.torch_ap is not None
+        if not self.torch_ap - self.ap <= tolerance.int8_ap_loss:
+            raise ExportError(
+                f"its AP is {self.ap:.1%} and torch's {self.torch_ap:.1%} on the same images: "
+                f"{self.torch_ap - self.ap:.1%} lost, where at most {tolerance.int8_ap_loss:.1%} is allowed. "
+                "Calibrate on more images, of the kind that it will see, export in fp32, or allow more "
+                "(mnas.export.DetectorTolerance)"
             )
 
 

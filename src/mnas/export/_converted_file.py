@@ -125,6 +125,18 @@ def path_in(folder: Path, name: str, suffix: str = "") -> Path:
     return folder / f"model{suffix}{FORMATS[name].suffix}"
 
 
+def calibration_inputs(trained: TrainedModel, calibration: Tensor | None) -> list[Array]:
+    """Inputs (1, channels, resolution, resolution) of uint8 images to calibrate on.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    if calibration is None or len(calibration) == 0:
+        raise SettingsError("int8 needs images to calibrate on (calibration): about a hundred of the training images")
+    images: Array = trained.preprocessing.normalize(calibration).numpy()
+    return np.split(images, len(images))
+
+
 def torch_outputs(trained: TrainedModel, images: Tensor) -> Tensor:
     """What the module itself gives (n, ...) on normalized images. It leaves in the mode that it came in.
 

@@ -10,7 +10,7 @@ import torch
 from mnas.errors import ExportError
 from mnas.export._decoded_detector import Convertible
 from mnas.export._onnx import Array
-from mnas.export._pt2e import example, exported, named_failures, quantized
+from mnas.export._pt2e import example, exported, named_failures, quantized, suited
 
 _WEIGHTED = ("convolution", "linear", "addmm", "mm")
 
@@ -34,7 +34,7 @@ def executorch_model(network: Convertible, calibration: Sequence[Array] | None =
         program = exported(network)
         if calibration is not None:
             quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
-            module = quantized(program, quantizer, calibration, fold=True)
+            module = quantized(program, suited(quantizer, network), calibration, fold=True)
             program = torch.export.export(module, example(network))
         lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
         _check(lowered.exported_program(), calibration is not None)

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from torch import Tensor
 
 from mnas.errors import SettingsError
 from mnas.export._check import Comparison, Tolerance
-from mnas.export._converted_file import CHECKED, ConvertedFile, path_in, torch_outputs
+from mnas.export._converted_file import CHECKED, ConvertedFile, calibration_inputs, path_in, torch_outputs
 from mnas.export._description import description_path
 from mnas.export._formats import Format, check_formats
-from mnas.export._onnx import Array
 from mnas.models import TrainedModel
 
 
@@ -79,7 +77,7 @@ def export_model(
              for name in formats for is_int8 in ((False, True) if int8 else (False,))}  # fmt: skip
     pixels, labels = _checked(trained, check)
     images, allowed = trained.preprocessing.normalize(pixels), tolerance or Tolerance()
-    sample = _calibration(trained, calibration) if int8 else None
+    sample = calibration_inputs(trained, calibration) if int8 else None
     expected = torch_outputs(trained, images).numpy()
     exported = []
     for (name, is_int8), path in paths.items():
@@ -116,10 +114,3 @@ def _checked(trained: TrainedModel, check: tuple[Tensor, Tensor] | None) -> tupl
             f"labels of the images to check should have the shape {expected}, got {tuple(labels.shape)}"
         )
     return pixels, labels
-
-
-def _calibration(trained: TrainedModel, calibration: Tensor | None) -> list[Array]:
-    if calibration is None or len(calibration) == 0:
-        raise SettingsError("int8 needs images to calibrate on (calibration): about a hundred of the training images")
-    images: Array = trained.preprocessing.normalize(calibration).numpy()
-    return np.split(images, len(images))

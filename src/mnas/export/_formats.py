@@ -124,7 +124,11 @@ def _onnx_model(
     module = trained.module
     if isinstance(module, Detector):
         return onnx_detector_model(
-            module, is_multilabel=trained.is_multilabel, nms_above=nms_above, dynamic_batch=dynamic_batch
+            module,
+            is_multilabel=trained.is_multilabel,
+            nms_above=nms_above,
+            dynamic_batch=dynamic_batch,
+            calibration=calibration,
         )
     if calibration is None:
         return onnx_model(module, dynamic_batch=dynamic_batch)

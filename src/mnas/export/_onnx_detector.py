@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mnas.errors import SettingsError
 from mnas.export._decoded_detector import MOST_GROWTH, SIZE_WEIGHT, Decoding
-from mnas.export._onnx import onnx_model
+from mnas.export._onnx import DETECTED, Array, onnx_model
+from mnas.export._onnx_int8 import onnx_int8_model
 from mnas.models import Detector
 from mnas.models._detections import MOST, MOST_OVERLAP, MOST_PER_CLASS
 
@@ -25,6 +26,7 @@ def onnx_detector_model(
     is_multilabel: bool = False,
     nms_above: float | None = None,
     dynamic_batch: bool = False,
+    calibration: Sequence[Array] | None = None,
 ) -> onnx.ModelProto:
     """The graph of `onnx_model` with what comes after: boxes and scores in place of encodings and logits.
 
@@ -33,12 +35,17 @@ def onnx_detector_model(
     of each. With `nms_above` they are what `detections_of` finds on one image that scores more than that, at most
     100 by falling score: "boxes" (found, 4), "scores" (found,) and "classes" (found,), int64.
 
+    With `calibration`, as of `onnx_int8_model`, the network is in int8; what comes after it stays in float.
+
     Raises:
         SettingsError: `nms_above` together with `dynamic_batch`: images have different numbers of detections.
     """
     if nms_above is not None and dynamic_batch:
         raise SettingsError("non-maximum suppression inside a file is of one image: leave out it or dynamic_batch")
-    model = onnx_model(detector, dynamic_batch=dynamic_batch)
+    if calibration is None:
+        model = onnx_model(detector, dynamic_batch=dynamic_batch)
+    else:
+        model = onnx_int8_model(detector, calibration, dynamic_batch=dynamic_batch)
     tail = _Tail(model.graph, detector, is_multilabel)
     if nms_above is None:
         tail.decode(BOXES, SCORES)
@@ -59,7 +66,9 @@ class _Tail:
 
     def decode(self, boxes: str, scores: str) -> None:
         """Boxes and scores, under these names, in place of what the detector's module gives."""
-        encodings, logits = self.graph.node.pop().input  # what puts both into one tensor
+        joins = next(node for node in self.graph.node if DETECTED in node.output)  # both, into one tensor
+        encodings, logits = joins.input
+        self.graph.node.remove(joins)
         first = self.graph.output.pop().type.tensor_type.shape.dim[0]
         self._boxes(encodings, boxes)
         self._scores(logits, scores)

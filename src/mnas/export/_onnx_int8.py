@@ -18,6 +18,8 @@ from mnas.export._onnx import Array, onnx_model
 from mnas.models import BuiltModel
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
+# How a detector lays its predictions out. In float, what is predicted on each map keeps the scale that suits it.
+_LAYOUT = {"Transpose", "Reshape", "Concat"}
 _Ranges = dict[str, tuple[np.float32, np.float32]]
 
 
@@ -47,7 +49,7 @@ def onnx_int8_model(
         tensors_range=TensorsData(CalibrationMethod.MinMax, data),
         nodes_to_quantize=[node.name for node in plain.graph.node],
         nodes_to_exclude=[],
-        op_types_to_quantize=sorted({node.op_type for node in plain.graph.node}),
+        op_types_to_quantize=sorted({node.op_type for node in plain.graph.node} - _LAYOUT),
         extra_options={},
     )
     quantizer.quantize_model()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mnas.errors import ExportError
-from mnas.export._decoded_detector import Convertible
+from mnas.export._decoded_detector import Convertible, DecodedDetector
 from mnas.export._onnx import Array
 
 
@@ -62,6 +62,37 @@ def _with_named_joins(module: Any) -> Any:
         if node.target is torch.ops.aten.cat.default:
             node.meta["source_fn_stack"] = [(node.name, torch.cat)]
     return module
+
+
+def suited(quantizer: Any, network: Convertible) -> Any:
+    """The quantizer, or for a `DecodedDetector` one that leaves in float what is made of its predictions.
+
+    In int8 a box would have the precision of the largest number on the way to it: its side before it is clipped.
+    """
+    return _FloatDecoding(quantizer) if isinstance(network, DecodedDetector) else quantizer
+
+
+class _FloatDecoding:
+    """Another quantizer, but for what comes after the two joins, of the encodings and of the logits."""
+
+    def __init__(self, quantizer: Any) -> None:
+        self._quantizer = quantizer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._quantizer, name)
+
+    def annotate(self, model: Any) -> Any:
+        """What the other one annotates; then the end of the graph is no longer asked for in int8."""
+        model = self._quantizer.annotate(model)
+        joins: set[Any] = set()
+        after: set[Any] = set()
+        for node in model.graph.nodes:
+            if any(source in joins or source in after for source in node.all_input_nodes):
+                after.add(node)
+                node.meta.pop("quantization_annotation", None)
+            elif node.target is torch.ops.aten.cat.default:
+                joins.add(node)
+        return model
 
 
 @contextmanager

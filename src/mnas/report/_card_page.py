@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader
 
 from mnas._whole_file import write_whole
+from mnas.detection_scores import DetectionScores
 from mnas.report._card import Card
 from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
 from mnas.report._plain import plain_markdown
+from mnas.scores import Scores
 from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
 from mnas.views import conditions
 
 if TYPE_CHECKING:
-    from mnas.export import Exported
+    from mnas.export import Exported, ExportedDetector
 
 _FEW_MISTAKES, _MANY_MISTAKES = 10, 30  # beside a matrix, and in its place
 _MOST_CLASSES = 100  # with a row of their own
@@ -34,11 +37,12 @@ def write_card(card: Card, folder: Path) -> None:
 
 def render_card_html(card: Card) -> str:
     """The card as one page that needs nothing from elsewhere; text from outside is escaped."""
-    main = card.main
+    scores, measure = _classifier_scores(card), _measure(card)
     figures = {
         "front_svg": svg(front_figure(card.origin.result, card.origin.trial)) if card.origin else "",
-        "curve_svg": svg(curve_figure(card.curve)) if card.curve else "",
-        "confusion_svg": svg(confusion_figure(main[1])) if main and _has_matrix(card) else "",
+        "curve_svg": svg(curve_figure(card.curve, measure)) if card.curve else "",
+        "confusion_svg": svg(confusion_figure(scores)) if scores and _has_matrix(scores) else "",
+        "examples": base64.b64encode(card.examples).decode() if card.examples else "",
     }
     return _environment(autoescape=True).get_template("card.html.jinja").render(**_facts(card), **figures)
 
@@ -65,8 +69,16 @@ def _environment(autoescape: bool) -> Environment:
     return environment
 
 
-def _allowed(export: Exported) -> str:
+def _allowed(export: Exported | ExportedDetector) -> str:
     """What the file was held to."""
+    from mnas.export import ExportedDetector
+
+    if isinstance(export, ExportedDetector):
+        held = export.tolerance
+        if export.precision == "int8":
+            return f"{100 * held.int8_ap_loss:g} AP lost"
+        differences = f"boxes {held.boxes_difference:.0e}, scores {held.scores_difference:.0e} off"
+        return f"{differences}, {100 * held.agreement:g} % equal"
     tolerance = export.tolerance
     if export.precision == "fp32":
         return f"at most {tolerance.fp32_difference:.0e} off"
@@ -78,6 +90,8 @@ def _facts(card: Card) -> dict[str, Any]:
     return {
         "card": card,
         "main": card.main,
+        "is_detector": card.architecture.is_detector,
+        "measure": _measure(card),
         "rows": _rows(architecture),
         "params": count_params(architecture),
         "madds": count_madds(architecture),
@@ -97,20 +111,36 @@ def _rows(architecture: Architecture) -> list[tuple[str, int, int, int]]:
     ]
 
 
-def _has_matrix(card: Card) -> bool:
-    return card.main is not None and 0 < len(card.main[1].confusion) <= MOST_DRAWN_CLASSES
+def _measure(card: Card) -> str:
+    """What is said of how good the model is."""
+    return "AP" if card.architecture.is_detector else "accuracy"
+
+
+def _classifier_scores(card: Card) -> Scores | None:
+    """The main ones, where the model is a classifier that was scored."""
+    scores = card.main[1] if card.main else None
+    return scores if isinstance(scores, Scores) else None
+
+
+def _has_matrix(scores: Scores) -> bool:
+    return 0 < len(scores.confusion) <= MOST_DRAWN_CLASSES
 
 
 def _mistakes(card: Card) -> list[tuple[str, str, int, float]]:
     """True class, given class, how often, and the share of the true class; more of them where no matrix is drawn."""
-    if card.main is None:
+    scores = _classifier_scores(card)
+    if scores is None:
         return []
-    scores = card.main[1]
     images = {row.name: row.images for row in scores.classes}
-    most = _FEW_MISTAKES if _has_matrix(card) else _MANY_MISTAKES
+    most = _FEW_MISTAKES if _has_matrix(scores) else _MANY_MISTAKES
     return [(truth, given, count, count / max(images[truth], 1)) for truth, given, count in scores.confused(most)]
 
 
 def _classes(card: Card) -> list[Any]:
-    """The classes' scores, the least well recognized first."""
-    return sorted(card.main[1].classes, key=lambda row: row.f1) if card.main else []
+    """The classes' scores, the least well recognized first; last those of which there was none to recognize."""
+    if card.main is None:
+        return []
+    scores = card.main[1]
+    if isinstance(scores, DetectionScores):
+        return sorted(scores.classes, key=lambda row: (row.ap is None, row.ap or 0.0))
+    return sorted(scores.classes, key=lambda row: row.f1)

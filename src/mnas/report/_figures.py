@@ -47,12 +47,12 @@ def front_figure(result: SearchResult, marked: Trial | None = None) -> Figure:
     return figure
 
 
-def curve_figure(curve: Sequence[float]) -> Figure:
-    """Validation accuracy after each epoch of a training."""
+def curve_figure(curve: Sequence[float], measure: str = "accuracy") -> Figure:
+    """Validation accuracy, or another measure, after each epoch of a training."""
     figure, axes = _figure(_LOW)
     axes.plot(range(1, len(curve) + 1), [100 * value for value in curve], "o-", color=BLUE, markersize=3)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("validation accuracy (%)")
+    axes.set_ylabel(f"validation {measure} (%)")
     return figure
 
 

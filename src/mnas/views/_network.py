@@ -169,11 +169,11 @@ def _shape(architecture: Architecture, label: str, block: Block | None) -> dict[
     """What a row is made of; the stem is a convolution, the head one of 1x1 and what follows it."""
     if block is not None:
         return asdict(block)
-    stem, head = architecture.stem, architecture.head
+    stem = architecture.stem
     plain = {"expand_ratio": 1.0, "se_ratio": 0.0, "layers": 1, "skip": "none"}
     if label == "stem":
         return {"op": "conv", "kernel": stem.kernel, "filters": stem.filters, "stride": stem.stride, **plain}
-    return {"op": "head", "kernel": 1, "filters": head.filters, "stride": 1, **plain}
+    return {"op": "head", "kernel": 1, "filters": architecture.features, "stride": 1, **plain}
 
 
 def _row_ms(architecture: Architecture, profile: Profile) -> list[float] | None:

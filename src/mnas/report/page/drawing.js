@@ -17,7 +17,7 @@
     { key: "skip", label: "skip", left: true, minor: true, write: (row) => row.skip || words.DASH },
     { key: "resolution", label: "resolution", title: "Of what it gives out", write: (row) => words.count(row.resolution) },
   ];
-  const OPS = { stem: "stem", head: "head", conv: "conv", sepconv: "SepConv", mbconv: "MBConv" };
+  const OPS = { stem: "stem", head: "head", conv: "conv", sepconv: "SepConv", sepconv_act: "SepConv", mbconv: "MBConv" };
 
   function kind(row) {
     if (row.label === "stem" || row.label === "head") return row.label;
@@ -120,7 +120,7 @@
 
   function ops(rows) {
     const kinds = [...new Set(rows.map(kind))];
-    const names = { stem: "stem", head: "head", conv: "conv", sepconv: "SepConv", mbconv: "MBConv, expansion below 5", mbconv6: "MBConv, expansion from 5" };
+    const names = { stem: "stem", head: "head", conv: "conv", sepconv: "SepConv", sepconv_act: "SepConv with an activation behind", mbconv: "MBConv, expansion below 5", mbconv6: "MBConv, expansion from 5" };
     const extra = [rows.some((row) => row.se_ratio) ? ["se", "SE"] : null].filter(Boolean);
     return [...kinds.map((one) => [one, names[one] || one]), ...extra].map(([one, name]) => dom.el("span", { class: "op" }, dom.el("i", { class: `slab ${one}`, "aria-hidden": "true" }), name));
   }
