@@ -1,4 +1,4 @@
-"""Promises of the executors: what a job does costs that job alone, and no worker outlives the search."""
+"""Promises of the executors beyond their suite (tests/testing), such as that no worker outlives the search."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ import numpy as np
 import pytest
 
 from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
-from mnas.executors import InProcessExecutor, Limits, ProcessExecutor, ThreadExecutor, outcomes
+from mnas.executors import InProcessExecutor, Limits, ProcessExecutor, outcomes
+from mnas.testing import _executor_jobs
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are kept on Linux alone")
-
-
-def double(value: int) -> int:
-    return 2 * value
 
 
 def misbehave(how: str) -> str:
@@ -30,32 +27,7 @@ def misbehave(how: str) -> str:
         os._exit(3)
     if how == "diverges":
         raise TrainingError("loss became NaN")
-    if how == "eats memory":
-        raise MemoryError("0 bytes left")
     return how
-
-
-def bug() -> None:
-    raise ZeroDivisionError
-
-
-class PeculiarError(Exception):
-    """An exception that pickle cannot make again."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__("peculiar")
-
-
-def peculiar() -> None:
-    raise PeculiarError(1, 2)
-
-
-def dies_at_first(folder: str) -> str:
-    note = Path(folder) / "tried"
-    if not note.exists():
-        note.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "worked"
 
 
 def hang(how: str) -> None:
@@ -101,14 +73,6 @@ class Holder:
         return self.factor * value, os.getpid(), Holder.made
 
 
-@pytest.fixture(params=["in process", "threads", "processes"])
-def executor(request):
-    made = {"in process": InProcessExecutor, "threads": lambda: ThreadExecutor(2),
-            "processes": lambda: ProcessExecutor(2)}[request.param]()  # fmt: skip
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def processes():
     """Makes executors that are closed in the end."""
@@ -121,29 +85,6 @@ def processes():
     yield make
     for executor in made:
         executor.close()
-
-
-def test_each_job_gives_its_value_its_worker_and_its_own_seconds(executor):
-    futures = [executor.submit(double, number, key=number) for number in range(7)]
-    assert [future.result(60).value for future in futures] == [2 * number for number in range(7)]
-    assert all(future.result().worker.rpartition(":")[2].isdigit() for future in futures)
-    assert all(0 <= future.result().seconds < 30 for future in futures)
-    assert sum(worker.jobs for worker in executor.activity()) == 7
-
-
-def test_a_candidate_that_fails_and_a_bug_are_raised_by_their_own_future(executor):
-    good, failed, broken = (
-        executor.submit(*call) for call in ((double, 4), (misbehave, "diverges"), (bug,))
-    )  # fmt: skip
-    with pytest.raises(TrainingError, match="loss became NaN"):
-        failed.result(60)
-    with pytest.raises(ZeroDivisionError):
-        broken.result(60)
-    assert good.result(60).value == 8
-    eaten = executor.submit(misbehave, "eats memory")
-    with pytest.raises(TrainingError, match="ran out of memory: 0 bytes left"):
-        eaten.result(60)
-    assert executor.submit(double, 5).result(60).value == 10
 
 
 def test_a_worker_that_dies_costs_its_own_job_alone(processes):
@@ -175,23 +116,20 @@ def test_what_a_function_holds_is_pickled_once_and_sent_to_each_worker_once(proc
 
 def test_what_cannot_be_sent_is_told_in_words(processes):
     executor = processes(1)
+    with pytest.raises(ZeroDivisionError):
+        executor.submit(_executor_jobs.divide_by_nothing, 1).result(60)
     with pytest.raises(RuntimeError, match="PeculiarError"):
-        executor.submit(peculiar).result(60)
+        executor.submit(_executor_jobs.be_peculiar).result(60)
     with pytest.raises((AttributeError, TypeError), match=r"pickle|local"):
         executor.submit(lambda: None).result(60)
-    assert executor.submit(double, 1).result(60).value == 2
+    assert executor.submit(abs, -2).result(60).value == 2
 
 
-def test_all_outcomes_come_and_a_lost_job_is_tried_again(processes, tmp_path):
-    executor = processes(2)
-    jobs = {1: (str(tmp_path),), 2: (str(tmp_path / "nowhere"),)}
-    (tmp_path / "nowhere").mkdir()
-    found = dict(outcomes(executor, dies_at_first, jobs))
-    assert {key: outcome.value for key, outcome in found.items()} == {1: "worked", 2: "worked"}
+def test_a_job_that_loses_every_worker_fails_once_it_was_tried_often_enough(processes):
     found = dict(outcomes(processes(1, Limits(retries=1)), misbehave, {1: ("dies",), 2: ("diverges",)}))
     assert isinstance(found[1], WorkerLostError)
     assert str(found[2]) == "loss became NaN"
-    assert dict(outcomes(executor, double, {})) == {}
+    assert dict(outcomes(processes(1), abs, {})) == {}
 
 
 @pytest.mark.parametrize("how", ["sleeps", pytest.param("computes", marks=pytest.mark.slow)])
@@ -201,7 +139,7 @@ def test_a_job_beyond_its_time_is_ended(processes, how):
     with pytest.raises(TrainingError, match=r"more than limits.time_s = 1.5 seconds") as ended:
         hung.result(60)
     assert not isinstance(ended.value, WorkerLostError), "it would be tried again"
-    assert executor.submit(double, 3).result(60).value == 6
+    assert executor.submit(abs, -6).result(60).value == 6
 
 
 @LINUX
@@ -226,9 +164,9 @@ def test_a_limit_of_memory_in_process_is_lifted_after_the_job():
 
 def test_what_workers_do_is_told(processes, tmp_path):
     executor = processes(1)
-    executor.submit(double, 1).result(60)
+    executor.submit(abs, -1).result(60)
     running = executor.submit(wait_here, str(tmp_path), key=17)
-    executor.submit(double, 2, key=18)
+    executor.submit(abs, -2, key=18)
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -242,7 +180,7 @@ def test_what_workers_do_is_told(processes, tmp_path):
 def test_workers_that_die_as_they_start_stop_the_search_with_a_reason(processes, monkeypatch):
     monkeypatch.setattr("mnas.executors._processes.serve", os._exit)
     with pytest.raises(StopError, match="die as they start"):
-        processes(1).submit(double, 1).result(60)
+        processes(1).submit(abs, -1).result(60)
 
 
 def test_limits_that_cannot_be_kept_are_refused():

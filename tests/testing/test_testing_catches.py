@@ -6,6 +6,8 @@ import math
 import pickle
 import random
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from mnas.accuracy import AccuracyEstimate
 from mnas.controllers import RandomSearch
 from mnas.datasets import DigitsDataset, Part
 from mnas.devices import DeviceInfo, SimulatedDevice
+from mnas.executors import Limits, WorkerActivity
 from mnas.objective import Latency
 from mnas.space import Architecture, BlockChoices, BlockSpace, SearchSpace, Tokens
 from mnas.testing import (
@@ -21,6 +24,7 @@ from mnas.testing import (
     DatasetConformance,
     DeviceConformance,
     EstimatorConformance,
+    ExecutorConformance,
     SpaceConformance,
 )
 from mnas.trial import TrialState
@@ -167,6 +171,41 @@ def test_an_unsound_estimator_fails() -> None:
         suite.test_the_task_is_named,
     ):
         fails(test)
+
+
+class Careless:
+    """Runs jobs in threads, with all errors alike, and forgets its limits and who gave what."""
+
+    workers, is_here, limits = 2, True, Limits()
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(2)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any, key: int | None = None) -> Future[Any]:
+        def work() -> Any:
+            try:
+                return function(*arguments)
+            except Exception as error:
+                raise RuntimeError(str(error)) from None
+
+        return self._pool.submit(work)
+
+    def activity(self) -> list[WorkerActivity]:
+        return [WorkerActivity("thread", 99, 0.0, 0, 0.0)] * 2
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def test_a_careless_executor_fails(tmp_path: Path) -> None:
+    suite = ExecutorConformance()
+    suite.make = lambda limits: Careless()  # type: ignore[method-assign]
+    fails(suite.test_it_says_what_it_is)
+    fails(suite.test_each_job_gives_its_own_value)
+    fails(suite.test_what_a_function_holds_goes_with_it)
+    fails(suite.test_as_many_run_at_once_as_there_are_workers, tmp_path)
+    fails(suite.test_a_candidate_that_fails_keeps_its_class_and_its_words)
+    fails(suite.test_a_bug_is_raised_as_it_is_and_says_where)
 
 
 class Leaking:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.executors._contract import Executor, Finished, Limits, WorkerActivity
 from mnas.executors._in_process import InProcessExecutor
+from mnas.executors._job import run_job
 from mnas.executors._outcomes import outcomes
 from mnas.executors._threads import ThreadExecutor
 
@@ -21,6 +22,7 @@ __all__ = [
     "ThreadExecutor",
     "WorkerActivity",
     "outcomes",
+    "run_job",
 ]
 
 

@@ -100,10 +100,10 @@ class RayExecutor:
 
     def activity(self) -> list[WorkerActivity]:
         """What the workers do that were heard of, and which jobs wait for a node with room."""
-        now = time.time()
+        now = time.monotonic()
         with self._changed:
             running = [replace(job.worker, trial=job.key, since=job.since) for job in self._running if job.worker]
-            late = [job for job in self._running if job.worker is None and now - job.since > _SHOWN_S]
+            late = [job for job in self._running if job.worker is None and now - job.began > _SHOWN_S]
             idle = list(self._known.values())[len(running) - self.workers :] if len(running) < self.workers else []
         waiting = [WorkerActivity(f"waits for a node, {n}", j.key, j.since, 0, 0.0) for n, j in enumerate(late, 1)]
         return [*running, *idle, *waiting]
@@ -146,7 +146,10 @@ class RayExecutor:
                 if self._end is not None:
                     return
                 job = self._queue.popleft()
-                job.since = time.time()
+                if job.future.cancelled():
+                    job.future.set_running_or_notify_cancel()  # only now is it done for who waits for it
+                    continue
+                job.since, job.began = time.time(), time.monotonic()
                 self._running.append(job)
             outcome = self._outcome(job)
             with self._changed:

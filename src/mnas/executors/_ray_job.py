@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import mnas
@@ -40,6 +41,22 @@ def run_on_node(
         yield error
         while True:  # until the search has heard of it and ends this worker: out of memory once, it would be again
             time.sleep(1)
+    except Exception as error:
+        if _can_be_sent(error):
+            raise
+        # Ray would say that the worker was lost, and it would be tried again.
+        raise RuntimeError(f"a job raised what cannot be sent: {error!r}") from error
+
+
+def _can_be_sent(error: Exception) -> bool:
+    """Exceptions whose arguments are not those of their class fail only where they are made again."""
+    from ray import cloudpickle
+
+    pickle: Any = cloudpickle
+    with suppress(Exception):
+        pickle.loads(pickle.dumps(error))
+        return True
+    return False
 
 
 def check_version(version: str) -> None:

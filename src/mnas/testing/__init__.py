@@ -1,7 +1,7 @@
 """Conformance suites: what mnas expects of a part, as tests that run on yours.
 
-Whoever adds a search space, a controller, a device, a data set of labelled or of boxed images or an accuracy
-estimator subclasses the suite of that kind, says how to make one, and lets pytest run what is inherited:
+Whoever adds a search space, a controller, a device, a data set of labelled or of boxed images, an accuracy estimator
+or an executor subclasses the suite of that kind, says how to make one, and lets pytest run what is inherited:
 
     from mnas.testing import ControllerConformance
 
@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
     "mnas.testing._detection_dataset",
     "mnas.testing._device",
     "mnas.testing._estimator",
+    "mnas.testing._executor",
     "mnas.testing._space",
     "mnas.testing._splits",
     "mnas.testing._state",
@@ -31,6 +32,7 @@ from mnas.testing._dataset import DatasetConformance  # noqa: E402
 from mnas.testing._detection_dataset import DetectionDatasetConformance  # noqa: E402
 from mnas.testing._device import DeviceConformance  # noqa: E402
 from mnas.testing._estimator import EstimatorConformance  # noqa: E402
+from mnas.testing._executor import ExecutorConformance  # noqa: E402
 from mnas.testing._space import SpaceConformance  # noqa: E402
 from mnas.testing._trials import simulated_trial  # noqa: E402
 
@@ -40,6 +42,7 @@ __all__ = [
     "DetectionDatasetConformance",
     "DeviceConformance",
     "EstimatorConformance",
+    "ExecutorConformance",
     "SpaceConformance",
     "simulated_trial",
 ]
