@@ -153,6 +153,7 @@ def test_trainings_go_on_beside_a_measurement_unless_the_device_is_this_machine(
     assert (max(device.beside) == 0) is exclusive
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("threads")
 def test_what_goes_on_is_told_at_least_once_a_second(simulate):
     seen: list[tuple[float, Progress]] = []

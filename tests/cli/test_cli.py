@@ -169,6 +169,7 @@ def test_a_run_of_another_seed_is_refused(run):
     assert "seed: the run has 3, now it is 4" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
     slow = tmp_path / "slow.toml"
     slow.write_text(preset_text("simulated").replace("\n[final]", "seconds = 0.05\n\n[final]"))

@@ -152,6 +152,7 @@ def test_accuracies_that_are_known_are_not_learnt() -> None:
     assert predicted.tolist() == [trial.accuracy for trial in few]
 
 
+@pytest.mark.slow
 def test_levels_are_reached_faster() -> None:
     """At each level the fastest network is faster than that of a search which does not know the levels."""
     objective, levels = WeightedProduct.hard(target_ms=7), (0.62, 0.66)
@@ -261,6 +262,7 @@ def test_a_stopped_trial_is_not_read_as_its_last_accuracy() -> None:
     assert lowest < after <= before
 
 
+@pytest.mark.slow
 def test_it_keeps_away_from_what_fails() -> None:
     """Where each network with a conv in block 1 fails, few later proposals have one; by chance a quarter would."""
     controller = Guided(SPACE, 0, objective=SOFT)

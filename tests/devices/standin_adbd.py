@@ -168,6 +168,7 @@ class Stream:
 
 
 def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup ignore it, and commands would inherit that
     sandbox, authorized = Path(sys.argv[1]), "unauthorized" not in sys.argv
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)  # noqa: T201

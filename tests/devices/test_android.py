@@ -369,6 +369,7 @@ class TestWidth:
         make(half_width=0.45, max_processes=30).measure(SMALL)
         assert 3 < len(phone.lines("tool_runs")) < 30
 
+    @pytest.mark.slow
     def test_another_attempt_is_made_within_the_patience(self, phone, make):
         phone.write("behaviour", "noisy 30")
         calm = threading.Timer(2.0, phone.write, args=("behaviour", "steady"))
@@ -402,6 +403,7 @@ class TestGone:
         with pytest.raises(DeviceError, match=r"is not connected|is offline"):
             device.measure(SMALL)
 
+    @pytest.mark.slow
     def test_a_phone_that_falls_silent_is_no_slow_network(self, phone, make, monkeypatch):
         """As in a wireless network: the connection stays open, and nothing comes any more."""
         device = make(limit_s=2.0)
@@ -421,6 +423,7 @@ class TestGone:
             device.measure(SMALL)
         assert device.measure(SMALL).latency_ms > 0
 
+    @pytest.mark.slow
     def test_a_search_stops_cleanly_and_resumes(self, phone, make, tmp_path, monkeypatch):
         """Cut off at the third of four networks; a second call measures the two that are left, and no other."""
         monkeypatch.setattr(mnas.evaluator, "_DEVICE_WAITS", (0.01,))

@@ -31,6 +31,7 @@ def entries() -> list[Path]:
     return sorted((cache_folder() / "conversions").iterdir())
 
 
+@pytest.mark.slow
 def test_a_device_converts_a_network_once_and_the_next_device_not_at_all(monkeypatch):
     with LocalDevice(drift=0.01) as device:
         first, second = device.measure(SMALL), device.measure(SMALL)

@@ -131,6 +131,7 @@ def test_a_folder_that_cannot_be_written_is_named(monkeypatch, tmp_path):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not server.IS_HERE, reason=server.MISSING)
 def test_two_searches_take_turns_on_a_board_under_whatever_name(tmp_path, monkeypatch):
     monkeypatch.setattr(_turn, "LIMIT_S", 0.2)

@@ -227,6 +227,7 @@ def _sends(monkeypatch, content: object) -> None:
     monkeypatch.setattr(TorchRuntime, "convert", lambda self, network: buffer.getvalue())
 
 
+@pytest.mark.slow
 def test_a_network_that_ends_its_process_costs_itself_only(monkeypatch):
     with quick(LocalDevice("torch", drift=0.01)) as device:
         device.measure(OTHER)

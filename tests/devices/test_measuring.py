@@ -204,6 +204,7 @@ def test_networks_that_are_compared_are_timed_in_turn(waits):
     assert second.latency_ms == pytest.approx(4.0)
 
 
+@pytest.mark.slow
 def test_a_few_refused_spells_of_many_networks_are_no_lost_round(waits):
     """One spell in seven is disturbed: in every round one is, and yet the others go on without a pause."""
     others = [SMALL.replace(resolution=32 + number) for number in range(6)]

@@ -78,7 +78,7 @@ def test_devices_without_a_runtime_are_not_asked():
         assert isinstance(device, TriesOut)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("int8", marks=pytest.mark.slow)])
 def test_this_machine_runs_all_of_the_papers_space(precision):
     with LocalDevice(precision=precision, drift=0.01) as device:
         space = mnasnet_space(width=0.35, resolution=32)
