@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 # Before ray is imported, here and in what is started from here. The second is named after the systems where it is the
@@ -43,6 +44,7 @@ class RayNodes:
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": _QUICK}
         self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.nodes: list[Any] = [self.add(number) for number in cpus]
+        self._frozen: set[int] = set()
 
     @property
     def address(self) -> str:
@@ -63,6 +65,39 @@ class RayNodes:
                 with suppress(ProcessLookupError):
                     os.kill(started.process.pid, signal.SIGKILL)
 
+    def freeze(self, place: int) -> set[int]:
+        """The network to a node parts: nothing there answers until it is thawed. What was stopped, by process id."""
+        frozen: set[int] = set()
+        while found := self.process_ids(place) - frozen:  # until nothing has begun meanwhile
+            for pid in found:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            frozen |= found
+        self._frozen |= frozen
+        return frozen
+
+    def thaw(self) -> None:
+        """The network is back: what was frozen goes on."""
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self._frozen.clear()
+
+    def alive(self) -> int:
+        """Nodes that the head thinks alive, itself among them."""
+        import ray
+
+        listed: Any = ray
+        return sum(node["Alive"] for node in listed.nodes())
+
+    def process_ids(self, place: int) -> set[int]:
+        """Of all that runs on a node: what Ray started there, and what came of it."""
+        started = self.nodes[place].all_processes.values()
+        ids = {one.process.pid for processes in started for one in processes}
+        while more := {child for child, parent in _parents().items() if parent in ids} - ids:
+            ids |= more
+        return ids
+
     def replace(self, place: int, cpus: int) -> None:
         """Kill a node, and start another in its place."""
         self.kill(place)
@@ -80,5 +115,16 @@ class RayNodes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:
         import ray
 
+        self.thaw()
         ray.shutdown()
         self._cluster.shutdown()
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process of this machine."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            with suppress(OSError):  # it has just ended
+                parents[int(path.name)] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+    return parents

@@ -136,6 +136,69 @@ def test_nodes_killed_at_8_random_moments_cost_no_trial(simulate, essence, tmp_p
     assert max(trial.attempts for trial in result.trials) > 1
 
 
+class Split:
+    """Parts a node from the rest of the cluster while a search runs, and joins it again after so many more trials."""
+
+    def __init__(self, nodes: RayNodes, is_missed: bool) -> None:
+        self._nodes, self._is_missed = nodes, is_missed
+        self.frozen: set[int] = set()
+        self._since: float | None = None
+        self._goal: int | None = None  # trials at which it is joined again
+        self.is_over = False
+
+    def watch(self, progress: Progress) -> None:
+        trials = progress.counts.trials
+        if self._since is None:
+            if trials >= 8 and self._is_training(progress):
+                self.frozen, self._since = self._nodes.freeze(0), time.monotonic()
+        elif self.is_over:
+            return
+        elif not self._is_missed:
+            if time.monotonic() - self._since > 2:
+                self._join()
+        elif self._goal is None:
+            if self._nodes.alive() < 3:
+                self._goal = trials + 8
+        elif trials >= self._goal:
+            self._join()
+
+    def _is_training(self, progress: Progress) -> bool:
+        """Whether the node trains something, which is then lost with it."""
+        workers = progress.activity.workers if progress.activity else ()
+        busy = {worker.name.rpartition(":")[2] for worker in workers if worker.trial is not None}
+        return bool(busy & set(map(str, self._nodes.process_ids(0))))
+
+    def _join(self) -> None:
+        self._nodes.thaw()
+        self.is_over = True
+
+
+@pytest.mark.parametrize("is_missed", [True, False], ids=["until it is missed", "for a moment"])
+def test_a_node_that_the_network_parts_from_the_search_costs_no_trial_and_doubles_none(
+    simulate, essence, tmp_path, is_missed
+):
+    """Its trainings go on elsewhere once it is missed; what it still says when it is back, nobody hears."""
+    common = {"controller": {"name": "random", "batch": 10}, "trials": 90}
+    undisturbed = simulate(out=tmp_path / "undisturbed", **common)
+    with RayNodes(2, 2) as nodes:
+        split = Split(nodes, is_missed)
+        result = simulate(
+            executor={"name": "ray", "address": nodes.address},
+            workers=4,
+            asynchronous=True,
+            accuracy={"name": "simulated", "seconds": 1.0},
+            watch=split.watch,
+            **common,
+        )
+    assert split.is_over
+    check_whole(result, undisturbed, essence)
+    attempts = [trial.attempts for trial in result.trials]
+    assert max(attempts) == (2 if is_missed else 1)
+    for trial in result.trials:
+        if trial.attempts == 2:
+            assert int(trial.worker.rpartition(":")[2]) not in split.frozen, "it was trained elsewhere"
+
+
 def _driver(*arguments: object) -> subprocess.Popen[str]:
     command = [*MNAS, *map(str, arguments)]
     environment = {**os.environ, **RAY_ENVIRONMENT}
@@ -186,22 +249,6 @@ def test_a_head_that_is_gone_stops_the_search_which_goes_on_with_processes(simul
     assert moved.wait(120) == 0
     undisturbed = simulate(out=tmp_path / "undisturbed", controller="random", trials=kept + 2)
     assert [essence(t) for t in load_result(run).trials][:kept] == [essence(t) for t in undisturbed.trials][:kept]
-
-
-def test_ctrl_c_on_ray_is_quick_and_resumed(simulate, essence, tmp_path):
-    run, settings = tmp_path / "run", tmp_path / "faults.toml"
-    settings.write_text(SETTINGS.format(trials=12, workers=2, seconds=1.0, address="local"))
-    driver = _driver("search", settings, "--out", run)
-    deadline = time.monotonic() + 120
-    while _stored(run) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    driver.send_signal(signal.SIGTERM)  # as clean as Ctrl-C, which Ray would otherwise take for itself
-    told = driver.communicate(timeout=60)[1]
-    assert driver.returncode == 130, told
-    assert "mnas resume" in told
-    assert _driver("resume", run, "--executor", "in-process").wait(120) == 0
-    undisturbed = simulate(out=tmp_path / "undisturbed", controller="random", trials=12)
-    check_whole(load_result(run), undisturbed, essence)
 
 
 def _stored(run: Path) -> int:

@@ -4,6 +4,11 @@ A task is not retried by Ray: its worker's death is told as WorkerLostError, so 
 trials are. One thread here follows each task, so that no more than `workers` are in Ray at once: the rest of the
 queue is ours. A task is a generator, which says first where it began: the time of a job counts from there, however
 long it waited for a node.
+
+What ran on a node that is cut off Ray itself tells after seven minutes alone (gRPC's keepalive), though the head
+misses the node long before. So the head's list of nodes is looked at here. A task that has not begun when a node is
+missed may wait for that node, and is begun anew as if it were another kind of task: Ray would think that what it has
+asked the node for is enough.
 """
 
 from __future__ import annotations
@@ -22,10 +27,12 @@ from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity
 from mnas.executors._job import OutOfMemoryError, check_memory_limit, is_same
 from mnas.executors._ray_cluster import Cluster, Demands
-from mnas.executors._ray_job import head_gone, run_on_node, translated
+from mnas.executors._ray_job import Begun, head_gone, run_on_node, translated
 
 _LOOK_S = 0.5  # between looks whether a job is beyond its time, or the executor closed
 _HEAD_S = 5.0  # between looks whether the cluster's head answers
+_NODES_S = 2.0  # between looks which nodes the head misses
+_WATCHES = 2  # threads that look
 _HEAD_MISSES = 4  # in a row: it is gone. Ray itself ends the process a minute after it went
 _SHOWN_S = 10.0  # that a job waits for a node before it is shown as waiting
 
@@ -80,6 +87,7 @@ class RayExecutor:
         self._threads: list[threading.Thread] = []
         self._running: list[_Job] = []
         self._known: dict[str, WorkerActivity] = {}  # what waits, by name, the one heard of last at the end
+        self._dead: frozenset[str] = frozenset()  # nodes
         self._end: Exception | None = None  # what all jobs end with, once there is nothing to run them on
         self._ended = threading.Event()
 
@@ -93,7 +101,9 @@ class RayExecutor:
             self._queue.append(job)
             if not self._threads:
                 self._begin_thread(self._watch_head)
-            if len(self._threads) <= self.workers and len(self._running) + len(self._queue) >= len(self._threads):
+                self._begin_thread(self._watch_nodes)
+            begun = len(self._threads) - _WATCHES
+            if begun < self.workers and begun < len(self._running) + len(self._queue):
                 self._begin_thread(self._work)
             self._changed.notify()
         return job.future
@@ -139,6 +149,12 @@ class RayExecutor:
                 self._stop(head_gone(self._cluster.head))
             self._ended.wait(_HEAD_S)
 
+    def _watch_nodes(self) -> None:
+        while self._end is None:
+            with suppress(Exception):  # the head does not answer, of which the other watch tells
+                self._dead = self._cluster.dead_nodes()
+            self._ended.wait(_NODES_S)
+
     def _work(self) -> None:
         while True:
             with self._changed:
@@ -159,17 +175,30 @@ class RayExecutor:
 
     def _outcome(self, job: _Job) -> Finished[Any] | Exception:
         try:
-            return self._follow(job, self._tasks.begin(job))
+            outcome = None
+            while outcome is None:
+                dead = self._dead
+                outcome = self._follow(job, self._tasks.begin(job, len(dead)), dead)
+            return outcome
         except Exception as error:
-            return translated(error, f"the worker {job.worker.name}" if job.worker else "a node")
+            return translated(error, f"the worker {job.name}" if job.worker else "a node")
 
-    def _follow(self, job: _Job, task: Any) -> Finished[Any] | Exception:
-        """What a task gave. Whatever of it is not wanted any more is ended."""
+    def _follow(self, job: _Job, task: Any, dead: frozenset[str]) -> Finished[Any] | Exception | None:
+        """What a task gave; None where it has not begun and more nodes are dead: it is to be begun anew.
+
+        Whatever of it is not wanted any more is ended.
+        """
         while self._end is None:
             given = self._tasks.next_item(task, min(_LOOK_S, job.seconds_left(self.limits.time_s)))
-            if isinstance(given, str):
+            if isinstance(given, Begun):
                 if not self._note_start(job, given):
                     break
+            elif given is None and job.worker is None and self._dead != dead:
+                self._tasks.end(task)
+                return None
+            elif given is None and job.node in self._dead:
+                self._tasks.end(task)
+                return WorkerLostError(f"the worker {job.name} was lost with its node")
             elif isinstance(given, OutOfMemoryError):
                 self._tasks.end(task)
                 return given
@@ -184,10 +213,11 @@ class RayExecutor:
             self._tasks.end(task)
         return self._end or WorkerLostError("the job was cancelled")
 
-    def _note_start(self, job: _Job, name: str) -> bool:
+    def _note_start(self, job: _Job, begun: Begun) -> bool:
         """False where nobody waits for the job any more."""
+        job.node = begun.node
         with self._changed:
-            return job.start(self._known.pop(name, WorkerActivity(name, None, None, 0, 0.0)))
+            return job.start(self._known.pop(begun.worker, WorkerActivity(begun.worker, None, None, 0, 0.0)))
 
     def _note_end(self, job: _Job, outcome: Finished[Any] | Exception) -> None:
         """Its worker waits, as far as one knows: Ray ends workers as it likes, so only the last are kept."""
@@ -208,7 +238,13 @@ class _Job:
         self.future, self.key, self.function, self.arguments = future, key, function, arguments
         self.since, self.began = time.time(), time.monotonic()  # Ray has it; then: it started
         self.worker: WorkerActivity | None = None  # as it was before this job; None until it started
+        self.node = ""
         self._is_cancelled = False
+
+    @property
+    def name(self) -> str:
+        """Of its worker."""
+        return self.worker.name if self.worker else ""
 
     def start(self, worker: WorkerActivity) -> bool:
         """It runs; False where its future was cancelled."""
@@ -238,17 +274,21 @@ class _Tasks:
 
         self._ray: Any = ray
         self._remote = self._ray.remote(max_retries=0, **demands.options)(run_on_node)
+        self._memory: int = demands.options.get("memory", 0)
         threads = max(1, int(demands.cpus))
         self._settings = (limits.memory_gb, threads, demands.gpus > 0)
         self._lock = threading.Lock()
         self._sent: tuple[Callable[..., Any], Any] | None = None  # the last function, and where it lies
 
-    def begin(self, job: _Job) -> Any:
-        name = "mnas" if job.key is None else f"mnas trial {job.key}"
+    def begin(self, job: _Job, kind: int) -> Any:
+        """A task; those of another kind take a byte more, by which Ray takes them for others."""
+        options: dict[str, Any] = {"name": "mnas" if job.key is None else f"mnas trial {job.key}"}
+        if kind:
+            options["memory"] = self._memory + kind
         sent = self._send(job.function)
-        return self._remote.options(name=name).remote(mnas.__version__, sent, job.arguments, *self._settings)
+        return self._remote.options(**options).remote(mnas.__version__, sent, job.arguments, *self._settings)
 
-    def next_item(self, task: Any, seconds: float) -> str | Finished[Any] | OutOfMemoryError | None:
+    def next_item(self, task: Any, seconds: float) -> Begun | Finished[Any] | OutOfMemoryError | None:
         """What the task gives next; None where there is nothing yet.
 
         Raises:
@@ -257,7 +297,7 @@ class _Tasks:
         ready, _ = self._ray.wait([task], timeout=seconds)
         if not ready:
             return None
-        item: str | Finished[Any] | OutOfMemoryError = self._ray.get(next(task))
+        item: Begun | Finished[Any] | OutOfMemoryError = self._ray.get(next(task))
         return item
 
     def end(self, task: Any) -> None:

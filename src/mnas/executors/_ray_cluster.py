@@ -106,6 +106,10 @@ class Cluster:
         """Whether the head accepts a connection. Ray itself would wait a minute and then end the process."""
         return _accepts(self.head)
 
+    def dead_nodes(self) -> frozenset[str]:
+        """The ids of those that the head misses. Where it does not answer itself this takes a minute."""
+        return frozenset(node["NodeID"] for node in self._ray.nodes() if not node["Alive"])
+
     def close(self) -> None:
         """Disconnect. Where the head is gone Ray would wait for it, so that it is not waited for long."""
         if self._is_ours:
@@ -179,10 +183,14 @@ def _accepts(address: str) -> bool:
 
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
-    """Ray puts a handler of its own in place of that which makes SIGTERM as clean as Ctrl-C."""
+    """Ray puts a handler of its own, which exits, in place of that which makes SIGTERM as clean as Ctrl-C."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit as error:
+        if callable(before):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         if threading.current_thread() is threading.main_thread() and before is not None:
             signal.signal(signal.SIGTERM, before)

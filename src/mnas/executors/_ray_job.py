@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import mnas
 from mnas.errors import StopError, TrainingError, WorkerLostError
@@ -16,6 +16,13 @@ from mnas.executors._job import OutOfMemoryError, run_job
 _GO_ON = "What is finished is stored; go on with mnas resume"
 
 
+class Begun(NamedTuple):
+    """Where a job runs."""
+
+    worker: str  # "host:process id"
+    node: str  # Ray's id of it
+
+
 def run_on_node(
     version: str,
     function: Callable[..., T],
@@ -23,8 +30,8 @@ def run_on_node(
     memory_gb: float | None,
     threads: int,
     sees_gpus: bool,
-) -> Iterator[str | Finished[T] | OutOfMemoryError]:
-    """First the worker's name, when it begins; then what the job gave.
+) -> Iterator[Begun | Finished[T] | OutOfMemoryError]:
+    """First where it is, when it begins; then what the job gave.
 
     Raises:
         StopError: this node has another version of mnas than the search.
@@ -34,7 +41,7 @@ def run_on_node(
         os.environ[name] = str(threads)
     if not sees_gpus:  # Ray hides them from jobs that asked for none, but not in every version
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    yield worker_name()
+    yield Begun(worker_name(), _node())
     try:
         yield run_job(function, arguments, memory_gb)
     except OutOfMemoryError as error:
@@ -46,6 +53,12 @@ def run_on_node(
             raise
         # Ray would say that the worker was lost, and it would be tried again.
         raise RuntimeError(f"a job raised what cannot be sent: {error!r}") from error
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _can_be_sent(error: Exception) -> bool:
