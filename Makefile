@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 search: setup  ## search a network for this machine's CPU on handwritten digits (about five minutes)
 	$(BIN)/mnas search quickstart
 
-test: setup  ## pass the quick tests (under five minutes on two cores)
+test: setup  ## pass the quick tests (about five minutes on two cores)
 	$(PYTEST)
 
 test-slow: setup converters  ## pass the slow tests (under forty minutes)

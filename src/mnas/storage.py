@@ -173,7 +173,8 @@ class RunStorage:
 
     def asked(self) -> int:
         """How many proposals the controller has made."""
-        rows = self._read("SELECT numbers FROM journal WHERE kind = 'ask' ORDER BY position DESC LIMIT 1")
+        sql = "SELECT numbers FROM journal WHERE kind = 'ask' AND numbers != '[]' ORDER BY position DESC LIMIT 1"
+        rows = self._read(sql)
         return max(json.loads(rows[0][0])) + 1 if rows else 0
 
     def snapshot(self) -> tuple[int, dict[str, Any]] | None:
