@@ -157,14 +157,17 @@ def test_trainings_go_on_beside_a_measurement_unless_the_device_is_this_machine(
 @pytest.mark.usefixtures("threads")
 def test_what_goes_on_is_told_at_least_once_a_second(simulate):
     seen: list[tuple[float, Progress]] = []
-    simulate(**ASYNCHRONOUS, accuracy=Uneven(1.2), trials=24, watch=lambda p: seen.append((time.monotonic(), p)))
+    result = simulate(
+        **ASYNCHRONOUS, accuracy=Uneven(1.2), trials=24, watch=lambda p: seen.append((time.monotonic(), p))
+    )
     searching = [(when, p.activity) for when, p in seen if p.activity is not None]
     assert max(b[0] - a[0] for a, b in pairwise(searching)) < 1.2
     assert all(list(a.queue) == ["to_measure", "measuring", "to_train", "training"] for _, a in searching)
     assert max(a.queue["training"] for _, a in searching) == 2
     last = searching[-1][1]
     assert last.asynchronous
-    assert sum(worker.jobs for worker in last.workers) == 24
+    # The order in which trainings end decides what is bred next, and that may be what was trained already.
+    assert sum(worker.jobs for worker in last.workers) == sum(not trial.cached for trial in result.trials)
     assert [device.name for device in last.devices] == ["simulated"]
     assert 24 - 16 <= last.devices[0].measurements <= 24  # some told before what the space reaches
 

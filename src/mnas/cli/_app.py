@@ -30,9 +30,9 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _as_interrupt)  # a scheduler's polite stop is as clean as Ctrl-C
-    from mnas.cli import _board_commands, _commands, _detect_commands, _model_commands  # noqa: F401  # the verbs add themselves to `app`
-
     try:
+        from mnas.cli import _board_commands, _commands, _detect_commands, _model_commands  # noqa: F401  # they add verbs
+
         app()  # ends by sys.exit: 0, 2 for wrong usage, or what a verb asked for
     except SettingsError as error:
         sys.exit(complain(error, USAGE))

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -104,6 +105,7 @@ class ProcessExecutor:
     def _manage(self) -> None:
         if hasattr(signal, "pthread_sigmask"):
             # Ctrl-C is for the main thread. Workers inherit this, and while they start they cannot ignore it yet.
+            resource_tracker.ensure_running()  # else the first of them starts it, and it unblocks the signal
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while not self._is_closed:

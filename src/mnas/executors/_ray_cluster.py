@@ -79,10 +79,14 @@ class Cluster:
         self._ray = _import_ray(on_this_machine=address == "local")
         self.demands = demands
         self._is_ours = not self._ray.is_initialized()  # else whoever began it ends it
-        if self._is_ours:
-            _connect(self._ray, address, demands, workers)
-            _hush()
-        self.head = str(self._ray.get_runtime_context().gcs_address)
+        try:
+            if self._is_ours:
+                _connect(self._ray, address, demands, workers)
+                _hush()
+            self.head = str(self._ray.get_runtime_context().gcs_address)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def places(self) -> int:
@@ -111,12 +115,10 @@ class Cluster:
         return frozenset(node["NodeID"] for node in self._ray.nodes() if not node["Alive"])
 
     def close(self) -> None:
-        """Disconnect. Where the head is gone Ray would wait for it, so that it is not waited for long."""
+        """Disconnect."""
         if self._is_ours:
             self._is_ours = False
-            ending = threading.Thread(target=self._ray.shutdown, daemon=True)
-            ending.start()
-            ending.join(2 * _ASK_S)
+            _shut_down(self._ray)
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -142,7 +144,7 @@ def _connect(ray: Any, address: str, demands: Demands, workers: int | None) -> N
         own["num_cpus"] = math.ceil(workers * demands.cpus) or None
         own["resources"] = {name: workers * amount for name, amount in demands.resources.items()}
     try:
-        with _handlers_kept():
+        with _uninterrupted(ray):
             if address == "local":
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
             else:
@@ -182,18 +184,42 @@ def _accepts(address: str) -> bool:
 
 
 @contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Ray puts a handler of its own, which exits, in place of that which makes SIGTERM as clean as Ctrl-C."""
-    before = signal.getsignal(signal.SIGTERM)
+def _uninterrupted(ray: Any) -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until this is over, a second one apart: Ray that is stopped as it begins crashes.
+
+    It would also put a handler of its own, which exits, in place of that which makes SIGTERM as clean as Ctrl-C.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[signal.Signals] = []
+
+    def note(number: int, frame: object) -> None:
+        came.append(signal.Signals(number))
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    utils = ray._private.utils
+    set_handler, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield
-    except SystemExit as error:
-        if callable(before):
-            raise KeyboardInterrupt from error
-        raise
     finally:
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGTERM, before)
+        utils.set_sigterm_handler = set_handler
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    if came:
+        ours[came[0]](came[0], None)
+
+
+def _shut_down(ray: Any) -> None:
+    """Where the head is gone Ray would wait for it, so that it is not waited for long."""
+    ending = threading.Thread(target=ray.shutdown, daemon=True)
+    ending.start()
+    ending.join(2 * _ASK_S)
 
 
 def _hush() -> None:
