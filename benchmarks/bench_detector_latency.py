@@ -185,7 +185,7 @@ def litert_run(model: bytes, images: np.ndarray[Any, Any]) -> Callable[[], list[
     """An interpreter's."""
     from ai_edge_litert.interpreter import Interpreter
 
-    from mnas.export._formats import litert_outputs
+    from mnas._quantization import litert_outputs
 
     interpreter = Interpreter(model_content=model, num_threads=1)
     interpreter.allocate_tensors()

@@ -33,6 +33,7 @@ FLOORS = [
     {"run", "model_folder"},
     {"model_run"},
     {"detector_run"},
+    {"measured_files"},
     {"ship"},
     {"cli"},
 ]

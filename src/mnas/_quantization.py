@@ -39,3 +39,9 @@ class Quantization:
     def decode(self, values: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
         """The real numbers."""
         return (values.astype(np.float32) - self.zero) * np.float32(self.scale)
+
+
+def litert_outputs(interpreter: Any) -> list[dict[str, Any]]:
+    """The outputs by the alphabet: a detector's boxes before its scores. The interpreter has them in any order."""
+    named = interpreter.get_signature_runner().get_output_details()
+    return [named[name] for name in sorted(named)]

@@ -310,7 +310,15 @@ class ModelFolder:
 
     def _exports(self, kind: type[_Export], tolerance: type[Any]) -> list[_Export]:
         rows = self._read("exports.json") or []
-        made = [{**row, "path": self.path / row["path"], "tolerance": tolerance(**row["tolerance"])} for row in rows]
+        made = [
+            {
+                **row,
+                "path": self.path / row["path"],
+                "tolerance": tolerance(**row["tolerance"]),
+                "latency": Latency.from_dict(row["latency"]) if row.get("latency") else None,
+            }
+            for row in rows
+        ]
         return [kind(**row) for row in made if row["path"].is_file()]
 
     def _add_exports(self, before: Sequence[_Export], exports: Sequence[_Export]) -> None:

@@ -32,6 +32,7 @@ from mnas.detector_run import evaluate_detector, export_detector_model, make_det
 from mnas.devices import Device
 from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
 from mnas.folder import load_result, stored_settings, toml_values
+from mnas.measured_files import measure_files
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import (
     SHIPPED,
@@ -153,8 +154,7 @@ def ship(
         remove_unfinished(folder)
         journal = _Journal(folder / "ship.json")
         journal.begin(settings.identity)
-        device = _device(settings, stored)
-        return _Ship(settings, result, stored, folder, journal, device, hardware, watch or Watch()).run()
+        return _Ship(settings, result, stored, folder, journal, hardware, watch or Watch()).run()
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,6 @@ class _Ship:
     stored: Settings
     folder: Path
     journal: _Journal
-    device: Device
     hardware: Hardware | None
     watch: Watch
 
@@ -213,6 +212,24 @@ class _Ship:
     @property
     def kind(self) -> _Kind:
         return _kind(self.is_detector)
+
+    @cached_property
+    def device_part(self) -> Part:
+        """The given device, else the run's; where that predicts, what its front was measured on."""
+        if self.settings.device is not None:
+            return self.settings.device
+        part = self.stored.device
+        front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
+        part = part if front is None else Part(**front)
+        # A search measures hundreds of networks and takes less care; what is shipped is measured as well as can be.
+        careful = {key: value for key, value in part.options.items() if key not in ("half_width", "patience_s")}
+        return Part.model_validate({"name": part.name, **careful})
+
+    @cached_property
+    def device(self) -> Device:
+        part = self.device_part
+        made: Device = registry.measuring_device(part.name, part.options)
+        return made
 
     @cached_property
     def dataset(self) -> DatasetFacts:
@@ -321,7 +338,7 @@ class _Ship:
         return model
 
     def _finish(self, model: ModelFolder, chosen: _Entry) -> None:
-        """Test once, and export what is not there yet."""
+        """Test once, export what is not there yet, and measure the files."""
         model.set_latency(chosen.latency)
         if model.accuracy("test") is None:
             self.watch.phase("testing once, on the test images")
@@ -332,6 +349,7 @@ class _Ship:
         missing = [name for name in self.settings.formats if any(pair[0] == name for pair in wanted - there)]
         if missing:
             self.kind.export(model.path, missing, int8=self.settings.int8, watch=self.watch)
+        measure_files(model.path, self.device_part, watch=self.watch)
 
     @property
     def _precisions(self) -> tuple[str, ...]:
@@ -426,20 +444,6 @@ class _Journal:
 
     def _write(self) -> None:
         write_whole(self.path, (json.dumps(self.content, allow_nan=False) + "\n").encode())
-
-
-def _device(settings: ShipSettings, stored: Settings) -> Device:
-    """The device to measure on: the given one, else the run's, or what it measures its front on where it predicts."""
-    if settings.device is not None:
-        given: Device = registry.measuring_device(settings.device.name, settings.device.options)
-        return given
-    part = stored.device
-    front = getattr(registry.make("device", part.name, part.options), "measure_on", None)
-    part = part if front is None else Part(**front)
-    # A search measures hundreds of networks and takes less care; what is shipped is measured as well as it can be.
-    careful = {key: value for key, value in part.options.items() if key not in ("half_width", "patience_s")}
-    made: Device = registry.measuring_device(part.name, careful)
-    return made
 
 
 def _measurement(architecture: Architecture, latency: Latency) -> Measurement:

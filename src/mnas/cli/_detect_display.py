@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from mnas.cli import _display
-from mnas.cli._model_display import export_document, print_trained
+from mnas.cli._model_display import export_document, latency_cell, print_files, print_trained
 from mnas.detection_scores import DetectionScores
 
 if TYPE_CHECKING:
@@ -57,18 +57,19 @@ def print_detector_exports(folder: Path, exports: Sequence[ExportedDetector], as
     if as_json:
         _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
-    _display.out().print(exports_table(exports))
+    print_files(exports_table(exports), exports)
 
 
 def exports_table(exports: Sequence[ExportedDetector]) -> Table:
     """A row per file."""
     columns = ("file", "MB", "suppression", "boxes off by", "scores off by", "equal detections %", "AP %", "torch %")
-    table = Table(*columns, "images")
+    table = Table(*columns, "images", "latency ms")
     for row in exports:
         inside = "left to postprocess.py" if row.nms_above is None else f"inside, above {row.nms_above:g}"
         differences = (f"{value:.2g}" for value in (row.boxes_difference, row.scores_difference))
         percents = (_percent(value) for value in (row.agreement, row.ap, row.torch_ap))
-        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", inside, *differences, *percents, f"{row.images:,}")
+        figures = (inside, *differences, *percents, f"{row.images:,}", latency_cell(row))
+        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", *figures)
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -15,6 +15,8 @@ from mnas.config import Part
 from mnas.errors import SettingsError, did_you_mean
 
 if TYPE_CHECKING:
+    from mnas.export import Exported, ExportedDetector
+    from mnas.model_folder import ModelFolder
     from mnas.model_run import Watch
     from mnas.space import Architecture
     from mnas.training import Hardware, Recipe
@@ -50,6 +52,9 @@ ToInt8 = Annotated[bool, typer.Option("--int8", help="Also quantized to int8, ca
 Split = Annotated[str, typer.Option(help="validation or test.")]
 
 DETECTORS_RECIPE = "ssdlite-small"  # unless another one is named
+
+# A few processes do for a table of files, and whoever exports on a busy machine gets a wider interval, not an error.
+_THIS_MACHINE = Part.model_validate({"name": "cpu", "processes": 5, "busy": "accept", "patience_s": 10})
 
 _Result = TypeVar("_Result")
 
@@ -134,37 +139,51 @@ def export(
     least_score: Annotated[
         float | None, typer.Option(help="With --nms: what scores less is left out. Default: next to nothing.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="To measure the files on: a name or a settings file. Default: this machine.")
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure/--no-measure", help="Whether to measure the files.")] = True,
     json: AsJson = False,
 ) -> None:
-    """Write a trained model for runtimes, each file checked in its runtime on real images."""
+    """Write a trained model for runtimes, each file checked in its runtime on real images, and measured."""
     from mnas.export import check_formats
+    from mnas.measured_files import measure_files
     from mnas.model_folder import ModelFolder
 
-    formats = to or ["onnx"]
+    formats, folder = to or ["onnx"], ModelFolder(model)
     check_formats(formats, nms)
-    if ModelFolder(model).settings().architecture.is_detector:
-        _export_detector(model, formats, int8, nms, least_score, json)
-        return
-    if nms or least_score is not None:
-        raise SettingsError(f"--nms and --least-score are for detectors, and {model} is a classifier")
+    part = _names.device_part(device, Part(name="")) if device else _THIS_MACHINE
+
+    def work(watch: Watch) -> set[Path]:
+        written = {row.path for row in _exported(folder, formats, int8, nms, least_score, watch)}
+        if measure:
+            measure_files(model, part, watch=watch)
+        return written
+
+    written = finish(None, work)
+    if folder.settings().architecture.is_detector:
+        detectors = [row for row in folder.detector_exports() if row.path in written]
+        _detect_display.print_detector_exports(model, detectors, json)
+    else:
+        _model_display.print_exports(model, [row for row in folder.exports() if row.path in written], json)
+
+
+def _exported(
+    model: ModelFolder, formats: list[str], int8: bool, nms: bool, least_score: float | None, watch: Watch
+) -> Sequence[Exported | ExportedDetector]:
+    """Files written, of a classifier or of a detector."""
+    from mnas.detector_run import export_detector_model
     from mnas.model_run import export_model
 
-    made = finish(None, lambda watch: export_model(model, formats, int8=int8, watch=watch))
-    _model_display.print_exports(model, made, json)
-
-
-def _export_detector(
-    model: Path, formats: list[str], int8: bool, nms: bool, least_score: float | None, json: bool
-) -> None:
-    from mnas.detector_run import export_detector_model
-
-    if least_score is not None and not nms:
-        raise SettingsError("--least-score is for --nms: without it the file gives all scores, and the app chooses")
-    made = finish(
-        None,
-        lambda watch: export_detector_model(model, formats, int8=int8, nms=nms, least_score=least_score, watch=watch),
-    )
-    _detect_display.print_detector_exports(model, made, json)
+    if model.settings().architecture.is_detector:
+        if least_score is not None and not nms:
+            raise SettingsError(
+                "--least-score is for --nms: without it the file gives all scores, and the app chooses"
+            )
+        return export_detector_model(model.path, formats, int8=int8, nms=nms, least_score=least_score, watch=watch)
+    if nms or least_score is not None:
+        raise SettingsError(f"--nms and --least-score are for detectors, and {model.path} is a classifier")
+    return export_model(model.path, formats, int8=int8, watch=watch)
 
 
 @app.command()

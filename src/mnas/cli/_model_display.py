@@ -104,7 +104,16 @@ def print_exports(folder: Path, exports: Sequence[Exported], as_json: bool) -> N
     if as_json:
         _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
-    _display.out().print(exports_table(exports))
+    print_files(exports_table(exports), exports)
+
+
+def print_files(table: Table, exports: Sequence[Exported | ExportedDetector]) -> None:
+    """A table of files, and why those that have no latency have none."""
+    out = _display.out()
+    out.print(table, markup=False)
+    for row in exports:
+        if row.unmeasured:
+            out.print(f"{row.path.name} was not measured: {row.unmeasured}", markup=False)
 
 
 def _liner() -> Any:
@@ -141,15 +150,27 @@ def summary(part: str, scores: Scores) -> str:
 
 def exports_table(exports: Sequence[Exported]) -> Table:
     """A row per file."""
-    table = Table("file", "precision", "MB", "largest difference", "equal class %", "accuracy %", "torch %")
+    table = Table("file", "MB", "largest difference", "equal class %", "accuracy %", "torch %", "latency ms")
     for row in exports:
         percents = (f"{100 * value:.2f}" for value in (row.agreement, row.accuracy, row.torch_accuracy))
-        table.add_row(
-            row.path.name, row.precision, f"{row.bytes / 1e6:.2f}", f"{row.largest_difference:.2g}", *percents
-        )
+        difference = f"{row.largest_difference:.2g}"
+        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", difference, *percents, latency_cell(row))
     return table
 
 
 def export_document(row: Exported | ExportedDetector) -> dict[str, Any]:
     """A file as JSON."""
-    return asdict(row) | {"path": str(row.path)}
+    document = asdict(row) | {"path": str(row.path)}
+    if row.latency is not None:
+        document["latency"] = {
+            "latency_ms": row.latency.latency_ms,
+            "latency_ci_ms": [row.latency.low_ms, row.latency.high_ms],
+            "device": row.latency.device,
+        }
+    return document
+
+
+def latency_cell(row: Exported | ExportedDetector) -> str:
+    """A file's latency with its interval, if it was measured."""
+    found = row.latency
+    return f"{found.latency_ms:.4g} ({found.low_ms:.4g} - {found.high_ms:.4g})" if found else ""

@@ -33,7 +33,7 @@ def print_shipped(shipped: Shipped, as_json: bool) -> None:
     out = _display.out()
     out.print(_candidates(shipped), markup=False)
     out.print(_test(shipped))
-    out.print(_files(shipped))
+    _model_display.print_files(_files(shipped), shipped.exports)
     out.print(f"model: {shipped.model.path}, card: {shipped.model.path / 'card.html'}", markup=False)
 
 

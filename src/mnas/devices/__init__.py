@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from mnas.devices._contract import Device, DeviceInfo, measure_together
+from mnas.devices._contract import Device, DeviceInfo, MeasuresFiles, ModelFile, measure_together
 from mnas.devices._energy import EnergyPlan, Meter, NvmlMeter, RaplMeter, measure_energy, open_meter
 from mnas.devices._gate import REFERENCE
 from mnas.devices._operations import TriesOut, check_operations
@@ -29,7 +29,9 @@ __all__ = [
     "DeviceInfo",
     "EnergyPlan",
     "LocalDevice",
+    "MeasuresFiles",
     "Meter",
+    "ModelFile",
     "NvmlMeter",
     "PhoneInfo",
     "Pool",

@@ -16,7 +16,7 @@ from typing import Any
 
 from mnas.devices._adb import AdbPhone, PhoneTimeoutError
 from mnas.devices._candidate import Candidate
-from mnas.devices._contract import DeviceInfo
+from mnas.devices._contract import DeviceInfo, ModelFile
 from mnas.devices._conversions import Conversions
 from mnas.devices._interval import Interval
 from mnas.devices._phone_output import COULD_NOT_START
@@ -132,8 +132,22 @@ class AndroidDevice:
             DeviceError: the phone went away, stays hot, or gives no figure that can be trusted.
             SettingsError: the tool does not start or prints what is not known of it.
         """
-        session = self._connected()  # first: it takes less time than a conversion
-        candidate = self.conversions.candidate(architecture)
+        self._connected()  # first: it takes less time than a conversion
+        return self._measure(self.conversions.candidate(architecture))
+
+    def measure_file(self, file: ModelFile) -> Latency:
+        """The latency of a file of this phone's runtime and precision, as `mnas export` writes them.
+
+        Raises:
+            MeasurementError, DeviceError, SettingsError: as `measure`; the file is in another precision, or has
+                several outputs, as a detector's: the tools do not say in which order they write them.
+        """
+        if any(len(outputs) > 1 for outputs in file.outputs):
+            raise MeasurementError(f"{self.tool.name} does not say which of a file's several outputs it writes first")
+        return self._measure(Candidate.of_file(file, self.runtime))
+
+    def _measure(self, candidate: Candidate) -> Latency:
+        session = self._connected()
         try:
             with self._turn.taken():
                 return self._measured(session, candidate)

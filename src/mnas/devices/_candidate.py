@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from mnas.devices._contract import ModelFile
 from mnas.devices._timing import Stopwatch
-from mnas.devices.runtimes import Array, Precision, Runtime
+from mnas.devices.runtimes import Array, Precision, Runtime, joined
 from mnas.devices.runtimes._calibration import CHECKED, varied_images
 from mnas.devices.runtimes._contract import BETWEEN_INPUTS_TOLERANCE
 from mnas.errors import ExportError, MeasurementError
@@ -20,6 +21,7 @@ from mnas.models import BuiltModel, build
 from mnas.space import Architecture
 
 _SEED = 0  # of weights: every network is measured on the same ones
+FILE = "file"  # where a candidate comes from that was not converted for being measured
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,19 @@ class Candidate:
         """One that was converted before, or elsewhere."""
         images = varied_images(architecture, len(expected))
         return cls(architecture, model, images, expected, seconds, precision)
+
+    @classmethod
+    def of_file(cls, file: ModelFile, runtime: Runtime) -> Candidate:
+        """One that was exported, with what it gave where it was checked in place of torch's outputs.
+
+        Raises:
+            MeasurementError: it is in another precision than the runtime.
+        """
+        if file.precision != runtime.precision:
+            raise MeasurementError(f"the file is in {file.precision}, the device measures in {runtime.precision}")
+        expected = np.concatenate([joined(outputs) for outputs in file.outputs]).astype(np.float32)
+        images = np.ascontiguousarray(file.images, np.float32)
+        return cls(file.architecture, file.data, images, expected, 0.0, file.precision, {"from": FILE})
 
     @property
     def timed_images(self) -> Array:

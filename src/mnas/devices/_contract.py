@@ -1,13 +1,16 @@
-"""The two-method contract of everything that tells an architecture's latency."""
+"""The two-method contract of everything that tells an architecture's latency, and of what can time files too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from mnas.objective import Latency
 from mnas.space import Architecture
+
+if TYPE_CHECKING:
+    from mnas.devices.runtimes import Array, Precision
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,36 @@ class Device(Protocol):
 
     def measure(self, architecture: Architecture) -> Latency:
         """The latency of one input."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A network as a file of a runtime's, with some inputs and what it gave for them where it was checked."""
+
+    architecture: Architecture
+    data: bytes
+    precision: Precision  # of its arithmetic
+    images: Array  # normalized, (inputs, channels, resolution, resolution); the first is timed
+    outputs: Sequence[Sequence[Array]]  # of each input, in the file's order
+
+
+@runtime_checkable
+class MeasuresFiles(Protocol):
+    """A device that times not only architectures but the very file that is shipped. It is closed by `with`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def measure_file(self, file: ModelFile) -> Latency:
+        """The latency of one input; the outputs must be those of the file.
+
+        Raises:
+            MeasurementError: the file does not run there, its outputs are others, or it is in another precision
+                than the device's.
+            DeviceError: the device is gone, or too busy.
+        """
         ...
 
 

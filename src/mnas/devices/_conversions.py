@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from mnas._cache import cache_folder
-from mnas.devices._candidate import Candidate
+from mnas.devices._candidate import FILE, Candidate
 from mnas.devices._converter import Converter
 from mnas.devices._timing import Stopwatch
 from mnas.devices.runtimes import Runtime
@@ -72,8 +72,11 @@ class Conversions:
         return dataclasses.replace(found, conversion=spent, conversion_seconds=watch.seconds)
 
     def keep(self, candidate: Candidate) -> None:
-        """Remember a candidate that has run with correct outputs; where the disk is full or read-only, in memory."""
-        if candidate.conversion.get("from") == "memory":
+        """Remember a candidate that has run with correct outputs; where the disk is full or read-only, in memory.
+
+        A file that was exported is nobody's conversion and is not remembered.
+        """
+        if candidate.conversion.get("from") in ("memory", FILE):
             return
         original = candidate.conversion.get("converting_took_seconds", candidate.conversion_seconds)
         candidate = dataclasses.replace(candidate, conversion_seconds=original)

@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 from mnas.devices._candidate import Candidate
 from mnas.devices._child import Child
-from mnas.devices._contract import DeviceInfo
+from mnas.devices._contract import DeviceInfo, ModelFile
 from mnas.devices._conversions import Conversions
 from mnas.devices._energy import MeterName
 from mnas.devices._gate import REFERENCE, Gate
@@ -125,10 +125,20 @@ class Measuring:
                 or its process dies.
             DeviceError: the machine is gone, or too busy to measure on.
         """
+        return self._measure(self.conversions.candidate(architecture))
+
+    def measure_file(self, file: ModelFile) -> Latency:
+        """The same of a file of the runtime's, whose outputs must be those that it comes with.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`; it is in another precision.
+        """
+        return self._measure(Candidate.of_file(file, self.runtime))
+
+    def _measure(self, candidate: Candidate) -> Latency:
         if self.processes > 1:
-            return self.measure_together((architecture,), self.processes)[0]
-        candidate = self.conversions.candidate(architecture)
-        drift = self._drift_from(architecture, candidate)
+            return self._measure_together((candidate,), self.processes)[0]
+        drift = self._drift_from(candidate)
         child = self._running_child()
         loaded = self._load(child, "network", candidate)
 
@@ -144,7 +154,9 @@ class Measuring:
         Raises:
             MeasurementError, DeviceError: as `measure`.
         """
-        candidates = [self.conversions.candidate(architecture) for architecture in architectures]
+        return self._measure_together([self.conversions.candidate(each) for each in architectures], processes)
+
+    def _measure_together(self, candidates: Sequence[Candidate], processes: int) -> list[Latency]:
         takes = [partial(self._in_fresh_process, candidate) for candidate in candidates]
         gathered = self._gather(takes, max(2, processes), Interval.over_processes)
         return [self._latency(*pair) for pair in zip(candidates, gathered, strict=True)]
@@ -212,7 +224,7 @@ class Measuring:
             'latencies of a busy machine (busy = "accept")'
         )
 
-    def _drift_from(self, architecture: Architecture, candidate: Candidate) -> Drift:
+    def _drift_from(self, candidate: Candidate) -> Drift:
         """What processes are known to differ by; found out on this candidate if nobody has before."""
         if self._drift is None:
             with ExitStack() as stack:
@@ -223,7 +235,7 @@ class Measuring:
                 for _ in range(FIRST):
                     for row, child in zip(rows, children, strict=True):
                         row.append(self._spell(child, "network").latency_ms)
-            self._drift = Drift.calibrated(str(architecture), rows)
+            self._drift = Drift.calibrated(str(candidate.architecture), rows)
         return self._drift
 
     def _in_fresh_process(self, candidate: Candidate) -> tuple[Spell, _Loaded]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from mnas.devices._contract import DeviceInfo
+from mnas.devices._contract import DeviceInfo, ModelFile
 from mnas.devices._measuring import Measuring
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -35,6 +35,14 @@ class ProcessDevice:
                 stays too busy to measure on.
         """
         return self.measuring.measure(architecture)
+
+    def measure_file(self, file: ModelFile) -> Latency:
+        """The latency of a file of this device's runtime and precision, as `mnas export` writes them.
+
+        Raises:
+            MeasurementError, DeviceError: as `measure`; the file is in another precision.
+        """
+        return self.measuring.measure_file(file)
 
     def measure_together(self, architectures: Sequence[Architecture], processes: int) -> list[Latency]:
         """Latencies that are to be compared: each network in at least so many fresh processes, round after round.

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnas.export._apart import file_outputs
     from mnas.export._check import Tolerance
     from mnas.export._check_detector import DetectorTolerance
     from mnas.export._executorch import executorch_model
@@ -30,6 +31,7 @@ __all__ = [
     "executorch_model",
     "export_detector",
     "export_model",
+    "file_outputs",
     "litert_model",
     "onnx_detector_model",
     "onnx_int8_model",
@@ -48,6 +50,7 @@ _HOMES = {
     "check_formats": "mnas.export._formats",
     "export_detector": "mnas.export._export_detector",
     "export_model": "mnas.export._export_model",
+    "file_outputs": "mnas.export._apart",
     "OPSET": "mnas.export._onnx",
     "executorch_model": "mnas.export._executorch",
     "litert_model": "mnas.export._litert",

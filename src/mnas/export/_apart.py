@@ -1,7 +1,7 @@
 """Converting and running in a process of its own, for libraries that print, write where they are and may crash.
 
-`python -m mnas.export._apart FOLDER FORMAT PARENT` finds a model file and arrays in the folder and leaves there the
-converted file, its outputs and what goes in and comes out.
+`python -m mnas.export._apart FOLDER FORMAT PARENT` finds a trained model and arrays in the folder and leaves there
+the converted file, its outputs and what goes in and comes out; where that file is there already, its outputs.
 """
 
 from __future__ import annotations
@@ -40,39 +40,62 @@ def converted_apart(
     """
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        save_model(folder / "model.safetensors", trained)
-        np.save(folder / "images.npy", images)
+        save_model(folder / "trained.safetensors", trained)
         if calibration is not None:
             np.save(folder / "calibration.npy", np.stack(calibration))
-        command = [sys.executable, "-P", "-m", "mnas.export._apart", text, name, str(os.getpid())]
-        try:
-            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S)
-        except subprocess.TimeoutExpired as error:
-            raise ExportError(f"the conversion to {name} took longer than {_LIMIT_S:g} s and was stopped") from error
-        if (folder / "failed.json").exists():
-            raise ExportError(json.loads((folder / "failed.json").read_text(encoding="utf-8")))
-        if done.returncode:
-            words = done.stderr.strip()[-_TAIL:]
-            raise ExportError(f"the process that converts to {name} ended with {done.returncode}: {words}")
+        given = _run_apart(folder, name, images)
         found: Sides = json.loads((folder / "sides.json").read_text(encoding="utf-8"))
-        with np.load(folder / "outputs.npz") as arrays:
-            given = list(zip(*(arrays[name] for name in arrays), strict=True))
         return (folder / "model").read_bytes(), given, found
+
+
+def file_outputs(name: str, data: bytes, images: Array) -> list[Outputs]:
+    """What a file's bytes give in their runtime on each of the normalized images (n, channels, side, side).
+
+    Raises:
+        ExportError: it cannot be run.
+    """
+    if name == "onnx":
+        return outputs(name, data, images)
+    with tempfile.TemporaryDirectory() as text:
+        (Path(text) / "model").write_bytes(data)
+        return _run_apart(Path(text), name, images)
+
+
+def _run_apart(folder: Path, name: str, images: Array) -> list[Outputs]:
+    np.save(folder / "images.npy", images)
+    command = [sys.executable, "-P", "-m", "mnas.export._apart", str(folder), name, str(os.getpid())]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LIMIT_S)
+    except subprocess.TimeoutExpired as error:
+        raise ExportError(f"the process for {name} took longer than {_LIMIT_S:g} s and was stopped") from error
+    if (folder / "failed.json").exists():
+        raise ExportError(json.loads((folder / "failed.json").read_text(encoding="utf-8")))
+    if done.returncode:
+        words = done.stderr.strip()[-_TAIL:]
+        raise ExportError(f"the process for {name} ended with {done.returncode}: {words}")
+    with np.load(folder / "outputs.npz") as arrays:
+        return list(zip(*(arrays[each] for each in arrays), strict=True))
 
 
 def main(folder: Path, name: str, parent: int) -> None:
     """What the process does."""
     threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
-    trained, images = load_model(folder / "model.safetensors"), np.load(folder / "images.npy")
+    model = folder / "model"
+    if not model.exists():
+        try:
+            model.write_bytes(_converted(folder, name))
+        except ExportError as error:
+            (folder / "failed.json").write_text(json.dumps(str(error)), encoding="utf-8")
+            return
+        (folder / "sides.json").write_text(json.dumps(sides(name, model.read_bytes())), encoding="utf-8")
+    given = outputs(name, model.read_bytes(), np.load(folder / "images.npy"))
+    np.savez(folder / "outputs.npz", *map(np.stack, zip(*given, strict=True)))
+
+
+def _converted(folder: Path, name: str) -> bytes:
     path = folder / "calibration.npy"
-    try:
-        data = converted(trained, name, list(np.load(path)) if path.exists() else None)
-    except ExportError as error:
-        (folder / "failed.json").write_text(json.dumps(str(error)), encoding="utf-8")
-        return
-    np.savez(folder / "outputs.npz", *map(np.stack, zip(*outputs(name, data, images), strict=True)))
-    (folder / "sides.json").write_text(json.dumps(sides(name, data)), encoding="utf-8")
-    (folder / "model").write_bytes(data)
+    calibration = list(np.load(path)) if path.exists() else None
+    return converted(load_model(folder / "trained.safetensors"), name, calibration)
 
 
 def _end_with(parent: int, folder: Path) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mnas._quantization import Quantization
-from mnas.export._formats import litert_outputs
+from mnas._quantization import Quantization, litert_outputs
 from mnas.models import TrainedModel
 
 VERSION = 1

@@ -20,6 +20,7 @@ from mnas.export._postprocess import detections
 from mnas.export._write_postprocess import write_postprocess
 from mnas.models import Detections, TrainedModel, default_boxes, detections_of
 from mnas.models._detections import LEAST_SCORE, boxes_and_scores
+from mnas.objective import Latency
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class ExportedDetector:
     versions: Mapping[str, str]  # of the libraries that made and ran it
     ap: float | None = None  # of the file on those images; None where their boxes were not given
     torch_ap: float | None = None  # on the same ones
+    latency: Latency | None = None  # of this very file, where it was measured
+    unmeasured: str = ""  # why it could not be
 
     @property
     def description(self) -> Path:

@@ -15,6 +15,7 @@ from mnas.export._converted_file import CHECKED, ConvertedFile, calibration_inpu
 from mnas.export._description import description_path
 from mnas.export._formats import Format, check_formats
 from mnas.models import TrainedModel
+from mnas.objective import Latency
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Exported:
     seconds: float  # that converting, running and writing took
     opset: int | None  # of ONNX
     versions: Mapping[str, str]  # of the libraries that made and ran it
+    latency: Latency | None = None  # of this very file, where it was measured
+    unmeasured: str = ""  # why it could not be
 
     @property
     def description(self) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import torch
 
-from mnas._quantization import Quantization
+from mnas._quantization import Quantization, litert_outputs
 from mnas.errors import SettingsError, did_you_mean, needs_extra
 from mnas.export._decoded_detector import DecodedDetector
 from mnas.export._onnx import Array
@@ -32,19 +32,21 @@ class FormatFacts:
     suffix: str
     packages: tuple[str, ...]  # as they are imported
     distributions: tuple[str, ...]  # of which the versions are recorded
+    runtime: str  # that runs them, by the name that devices have for it
     extra: str | None = None  # that brings them; None: they come with mnas
 
 
 FORMATS: dict[str, FormatFacts] = {
-    "onnx": FormatFacts(".onnx", ("onnx", "onnxruntime"), ("onnx", "onnxruntime")),
+    "onnx": FormatFacts(".onnx", ("onnx", "onnxruntime"), ("onnx", "onnxruntime"), "onnxruntime"),
     "litert": FormatFacts(
         ".tflite",
         ("litert_torch", "torchao", "ai_edge_litert"),
         ("ai-edge-litert", "litert-torch", "torchao", "torch"),
         "litert",
+        "litert",
     ),
     "executorch": FormatFacts(
-        ".pte", ("executorch", "torchao"), ("executorch", "torchao", "torch"), "executorch"
+        ".pte", ("executorch", "torchao"), ("executorch", "torchao", "torch"), "executorch", "executorch"
     ),
 }  # fmt: skip
 
@@ -165,12 +167,6 @@ def _run_litert(data: bytes, images: Sequence[Array]) -> list[Outputs]:
         values = [interpreter.get_tensor(target["index"]) for target in targets]
         found.append(tuple(gave.decode(v) if gave else np.array(v) for v, gave in zip(values, gives, strict=True)))
     return found
-
-
-def litert_outputs(interpreter: Any) -> list[dict[str, Any]]:
-    """The outputs by the alphabet: a detector's boxes before its scores. The interpreter has them in any order."""
-    named = interpreter.get_signature_runner().get_output_details()
-    return [named[name] for name in sorted(named)]
 
 
 def _run_executorch(data: bytes, images: Sequence[Array]) -> list[Outputs]:

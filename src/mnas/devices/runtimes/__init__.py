@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from mnas.devices.runtimes._contract import Array, Precision, Runtime, Session
+from mnas.devices.runtimes._contract import Array, Precision, Runtime, Session, joined
 from mnas.devices.runtimes._cuda import OnnxRuntimeCudaRuntime, TorchCudaRuntime
 from mnas.devices.runtimes._executorch import ExecuTorchRuntime
 from mnas.devices.runtimes._litert import LiteRtRuntime
@@ -75,4 +75,5 @@ __all__ = [
     "TorchRuntime",
     "check_installed",
     "find_runtime",
+    "joined",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +33,15 @@ class Session(Protocol):
         ...
 
     def output(self) -> Array:
-        """What the last run gave, (1, classes); the next run may change it."""
+        """What the last run gave, (1, classes), of several outputs as `joined`; the next run may change it."""
         ...
+
+
+def joined(outputs: Sequence[npt.NDArray[Any]]) -> Array:
+    """A run's only output as it is; several, in float32, one behind the other, (1, values)."""
+    if len(outputs) == 1:
+        return np.asarray(outputs[0])
+    return np.concatenate([np.asarray(output, np.float32).reshape(1, -1) for output in outputs], axis=1)
 
 
 class Runtime(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mnas.devices.runtimes._calibration import calibration_of
-from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session, joined
 
 if TYPE_CHECKING:
     from mnas.models import BuiltModel
@@ -71,5 +71,4 @@ class _ExecuTorchSession:
         self._method.set_inputs([self._images])  # what it was given before it has copied
 
     def output(self) -> Array:
-        output: Array = self._method.get_outputs()[0].numpy()
-        return output
+        return joined([output.numpy() for output in self._method.get_outputs()])

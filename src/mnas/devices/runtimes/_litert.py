@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnas._quantization import Quantization
+from mnas._quantization import Quantization, litert_outputs
 from mnas.devices.runtimes._calibration import calibration_of
-from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session, joined
 from mnas.errors import MeasurementError
 
 if TYPE_CHECKING:
@@ -78,9 +78,12 @@ def _check_precision(interpreter: Any, precision: Precision) -> None:
 class _LiteRtSession:
     def __init__(self, interpreter: Any, images: Array) -> None:
         self._interpreter = interpreter
-        (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
-        self._source, self._target = source["index"], target["index"]
-        self._takes, self._gives = Quantization.of_litert(source), Quantization.of_litert(target)
+        (source,) = interpreter.get_input_details()
+        self._source, self._takes = source["index"], Quantization.of_litert(source)
+        targets = interpreter.get_output_details()
+        if len(targets) > 1:
+            targets = litert_outputs(interpreter)
+        self._targets = [(one["index"], Quantization.of_litert(one)) for one in targets]
         self.feed(images)
         self.run = interpreter.invoke
 
@@ -88,5 +91,5 @@ class _LiteRtSession:
         self._interpreter.set_tensor(self._source, self._takes.encode(images) if self._takes else images)
 
     def output(self) -> Array:
-        values = np.asarray(self._interpreter.get_tensor(self._target))
-        return self._gives.decode(values) if self._gives else values
+        found = [(self._interpreter.get_tensor(index), gives) for index, gives in self._targets]
+        return joined([gives.decode(values) if gives else values for values, gives in found])

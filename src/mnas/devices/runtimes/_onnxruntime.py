@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mnas.devices.runtimes._calibration import calibration_of
-from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session
+from mnas.devices.runtimes._contract import INT8_TOLERANCE, Array, Precision, Session, joined
 
 if TYPE_CHECKING:
     from mnas.models import BuiltModel
@@ -68,7 +66,8 @@ class _OnnxSession:
         self._images = images  # the binding borrows its memory
         self._binding = session.io_binding()
         self._binding.bind_cpu_input(session.get_inputs()[0].name, images)
-        self._binding.bind_output(session.get_outputs()[0].name)
+        for output in session.get_outputs():
+            self._binding.bind_output(output.name)
         self._session = session
 
     def feed(self, images: Array) -> None:
@@ -78,4 +77,4 @@ class _OnnxSession:
         self._session.run_with_iobinding(self._binding)
 
     def output(self) -> Array:
-        return np.asarray(self._binding.copy_outputs_to_cpu()[0])
+        return joined(self._binding.copy_outputs_to_cpu())
