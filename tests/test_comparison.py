@@ -102,7 +102,7 @@ def test_the_page_shows_each_reference_and_what_dominates_it(found):
 
 
 def test_json_has_both_figures_per_reference(found):
-    from mnas.cli._display import _result_document
+    from mnas.cli._result_display import _result_document
 
     document = json.loads(json.dumps(_result_document(found), allow_nan=False))
     first = document["comparisons"][0]

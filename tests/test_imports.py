@@ -33,7 +33,7 @@ FLOORS = [
     {"run", "model_folder"},
     {"model_run"},
     {"detector_run"},
-    {"measured_files"},
+    {"measured_files", "ship_journal"},
     {"ship"},
     {"cli"},
 ]

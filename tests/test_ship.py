@@ -131,7 +131,7 @@ def test_what_breaks_a_hard_limit_on_the_device_is_named_and_not_trained(run, se
 
 
 def test_a_device_on_which_nothing_keeps_the_limits_is_said_before_training(run, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(ship_module, "_device", lambda settings, stored: SlowDevice())
+    monkeypatch.setattr(ship_module.registry, "measuring_device", lambda name, settings: SlowDevice())
     slow = replace(settings, run=limited(run, tmp_path, 1.0))
     with pytest.raises(
         SettingsError, match=r"(?s)no network of the front keeps the run's hard limits.*above the cap"

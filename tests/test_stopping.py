@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnas.accuracy import AccuracyEstimate, ProxyTask, SimulatedAccuracy, StopBelow, is_stoppable
-from mnas.cli._display import print_result
+from mnas.cli._result_display import print_result
 from mnas.config import parse_settings
 from mnas.datasets import DigitsDataset
 from mnas.errors import SettingsError, StorageError

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,6 +48,7 @@ from mnas.objective import Latency, Measurement, Objective
 from mnas.report import Candidate
 from mnas.result import SearchResult
 from mnas.scores import Scores
+from mnas.ship_journal import ShipJournal
 from mnas.space import Architecture, count_madds, count_params, peak_activation_bytes, weight_bytes
 from mnas.storage import lock_folder
 from mnas.training import Recipe
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from mnas.export import Exported, ExportedDetector
     from mnas.training import Hardware
 
-FORMAT_VERSION = 1
 # Those of them that the kind of model has; the last one says that all are there.
 _COPIED = (
     "training.toml", "curve.jsonl", "scores.json", "detection_scores.json", "examples.jpg", "model.safetensors",
@@ -152,7 +152,7 @@ def ship(
     folder.mkdir(parents=True, exist_ok=True)
     with closing(lock_folder(folder, f"mnas evaluate {folder / 'model'}")):
         remove_unfinished(folder)
-        journal = _Journal(folder / "ship.json")
+        journal = ShipJournal(folder / "ship.json")
         journal.begin(settings.identity)
         return _Ship(settings, result, stored, folder, journal, hardware, watch or Watch()).run()
 
@@ -183,7 +183,7 @@ class _Ship:
     result: SearchResult
     stored: Settings
     folder: Path
-    journal: _Journal
+    journal: ShipJournal
     hardware: Hardware | None
     watch: Watch
 
@@ -376,74 +376,6 @@ class _Ship:
         words += ["--teacher", ours.teacher] if ours.teacher else []
         words += [word for name in ours.formats for word in ("--to", name)] + (["--int8"] if ours.int8 else [])
         return shlex.join([*words, "--out", f"{self.folder}-again"])
-
-
-@dataclass
-class _Journal:
-    """ship.json: written whole after each thing that is done."""
-
-    path: Path
-    content: dict[str, Any] = field(default_factory=dict)
-
-    def begin(self, identity: Mapping[str, Any]) -> None:
-        """Read what was done already, and check that it was for the same.
-
-        Raises:
-            StorageError: it was for something else, is damaged or of a later version.
-        """
-        if not self.path.is_file():
-            self.content = {"version": FORMAT_VERSION, "identity": dict(identity)}
-            return self._write()
-        try:
-            self.content = json.loads(self.path.read_text(encoding="utf-8"))
-            version, begun = self.content["version"], self.content["identity"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StorageError(f"{self.path} is damaged: {error}. Ship into another folder with --out") from error
-        if version != FORMAT_VERSION:
-            raise StorageError(
-                f"{self.path} has format {version}, this mnas reads format {FORMAT_VERSION}: "
-                "use the mnas that made it"
-            )
-        differing = [f"{k}: it has {begun.get(k)}, now it is {v}" for k, v in identity.items() if begun.get(k) != v]
-        if differing:
-            raise StorageError(
-                f"{self.path.parent} was begun with other settings:\n  " + "\n  ".join(differing) + "\nName another "
-                "folder with --out, or give the settings that it has"
-            )
-        return None
-
-    @property
-    def failed(self) -> dict[int, str]:
-        """Trials whose training failed, and why."""
-        return {int(number): why for number, why in self.content.get("failed", {}).items()}
-
-    @property
-    def chosen(self) -> int | None:
-        """The trial that was chosen."""
-        return self.content.get("chosen")
-
-    def latency(self, device: str, architecture: Architecture) -> Latency | None:
-        """What was measured before."""
-        row = self.content.get("latencies", {}).get(device, {}).get(architecture.id)
-        return Latency.from_dict(row) if row else None
-
-    def add_latency(self, device: str, architecture: Architecture, latency: Latency) -> None:
-        """Keep a measurement."""
-        self.content.setdefault("latencies", {}).setdefault(device, {})[architecture.id] = asdict(latency)
-        self._write()
-
-    def add_failure(self, number: int, why: str) -> None:
-        """Keep why a training failed."""
-        self.content.setdefault("failed", {})[str(number)] = why
-        self._write()
-
-    def choose(self, number: int) -> None:
-        """Keep which was chosen."""
-        self.content["chosen"] = number
-        self._write()
-
-    def _write(self) -> None:
-        write_whole(self.path, (json.dumps(self.content, allow_nan=False) + "\n").encode())
 
 
 def _measurement(architecture: Architecture, latency: Latency) -> Measurement:

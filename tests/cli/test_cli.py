@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from mnas import registry
 from mnas.cli._commands import app
-from mnas.cli._display import live
+from mnas.cli._console import live
 from mnas.config import preset_text
 from mnas.devices import SimulatedDevice
 from mnas.loop import progress

@@ -31,7 +31,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def test_the_model_s_folder_says_that_it_is_a_detector(within, model):
-    code, stdout, stderr = within("export", str(model))
+    code, stdout, stderr = within("export", str(model), "--no-measure")
     assert code == 0, stderr
     assert "model.onnx" in stdout
     assert "left to postprocess.py" in " ".join(stdout.split())
@@ -39,20 +39,20 @@ def test_the_model_s_folder_says_that_it_is_a_detector(within, model):
 
 
 def test_both_kinds_of_suppression_lie_beside_each_other(within, model):
-    assert within("export", str(model))[0] == 0
-    code, stdout, stderr = within("export", str(model), "--nms", "--least-score", "0.05", "--json")
+    assert within("export", str(model), "--no-measure")[0] == 0
+    code, stdout, stderr = within("export", str(model), "--no-measure", "--nms", "--least-score", "0.05", "--json")
     assert code == 0, stderr
     (row,) = json.loads(stdout)["exports"]
     assert (row["format"], row["nms_above"], row["images"]) == ("onnx", 0.05, 12)
     assert row["agreement"] > 0.99
     kept = ModelFolder(model).detector_exports()
     assert {(each.path.name, each.nms_above) for each in kept} == {("model.onnx", None), ("model-nms.onnx", 0.05)}
-    assert within("export", str(model), "--nms")[0] == 0
+    assert within("export", str(model), "--no-measure", "--nms")[0] == 0
     assert [each.nms_above for each in ModelFolder(model).detector_exports()] == [None, 1e-8], "the latest of a file"
 
 
 def test_int8_is_written_beside_fp32_and_says_the_ap_of_both(within, model):
-    code, stdout, stderr = within("export", str(model), "--int8", "--json")
+    code, stdout, stderr = within("export", str(model), "--no-measure", "--int8", "--json")
     assert code == 0, stderr
     fp32, int8 = json.loads(stdout)["exports"]
     assert [Path(row["path"]).name for row in (fp32, int8)] == ["model.onnx", "model-int8.onnx"]

@@ -33,9 +33,23 @@ def model(tmp_path_factory) -> Path:
 def test_evaluate_and_export_have_what_scripts_rely_on(within, model):
     scored = json.loads(within("evaluate", str(model), "--split", "test", "--json")[1])
     assert {"accuracy", "low", "high", "macro_f1", "confusion", "classes", "images"} <= scored.keys()
-    (made,) = json.loads(within("export", str(model), "--to", "onnx", "--json")[1])["exports"]
+    (made,) = json.loads(within("export", str(model), "--no-measure", "--json")[1])["exports"]
     assert made["path"] == str(model / "model.onnx")
     assert {"sha256", "bytes", "largest_difference", "agreement", "accuracy"} <= made.keys()
+    assert made["latency"] is None
+
+
+@pytest.mark.slow
+def test_exported_files_are_measured_on_this_machine_or_on_another_device(within, model):
+    code, stdout, stderr = within("export", str(model), "--json")
+    assert code == 0, stderr
+    found = json.loads(stdout)["exports"][0]["latency"]
+    assert found["latency_ci_ms"][0] < found["latency_ms"] < found["latency_ci_ms"][1]
+    assert found["device"].startswith("cpu onnxruntime")
+    code, stdout, stderr = within("export", str(model), "--device", "simulated")
+    assert code == 0, stderr
+    assert "model.onnx was not measured: device 'simulated' measures networks" in " ".join(stdout.split())
+    assert within("export", str(model), "--device", "simulate")[0] == 2
 
 
 @pytest.mark.slow

@@ -13,9 +13,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_files import made_file
 from standin_phone import StandInPhone, build_tool, what_is_missing
 
 import mnas.devices._adb
@@ -154,6 +156,19 @@ def test_a_measurement_says_on_what_and_how_it_was_made(phone, make, tools):
     estimates = environment["process_latency_ms"]
     assert latency.latency_ms == pytest.approx(math.prod(estimates) ** (1 / 3))
     assert environment["delegate"].startswith("XNNPACK: completely executed")
+
+
+@pytest.mark.slow
+def test_an_exported_file_is_measured_there_if_it_has_one_output(phone, make):
+    device, file = make(), made_file(SMALL)
+    latency = device.measure_file(file)
+    assert latency.environment["model_sha256"] == hashlib.sha256(file.data).hexdigest()
+    assert latency.environment["outputs_checked"]
+    other = [[output + 1 for output in outputs] for outputs in file.outputs]
+    with pytest.raises(MeasurementError, match="the outputs are wrong"):
+        device.measure_file(replace(file, outputs=other))
+    with pytest.raises(MeasurementError, match="benchmark_model does not say which"):
+        device.measure_file(replace(file, outputs=[[*outputs, *outputs] for outputs in file.outputs]))
 
 
 def test_executor_runner_is_read_too(phone, make):

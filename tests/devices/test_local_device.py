@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import signal
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 import torch
+from made_files import made_file
 from onnx import numpy_helper
 
 from mnas.devices import LocalDevice
@@ -167,6 +170,19 @@ def test_the_timing_process_is_kept_on_one_core_and_has_no_torch(device):
     assert sorted(os.sched_getaffinity(child)) == latency.environment["cores"]
     assert len(latency.environment["cores"]) == 1
     assert "libtorch" not in Path(f"/proc/{child}/maps").read_text()
+
+
+def test_a_file_is_timed_as_it_is_and_must_give_what_it_gave_before(device):
+    file = made_file(SMALL)
+    latency = device.measure_file(file)
+    assert latency.environment["model_sha256"] == hashlib.sha256(file.data).hexdigest()
+    assert latency.environment["conversion"] == {"from": "file"}
+    other = replace(file, outputs=[[output + 1 for output in outputs] for outputs in file.outputs])
+    with pytest.raises(MeasurementError, match="the outputs are wrong"):
+        device.measure_file(other)
+    with pytest.raises(MeasurementError, match="the file is in int8, the device measures in fp32"):
+        device.measure_file(replace(file, precision="int8"))
+    assert device.measure(SMALL).environment["model_sha256"] != latency.environment["model_sha256"]
 
 
 def test_wrong_outputs_are_a_failed_measurement(device, monkeypatch):

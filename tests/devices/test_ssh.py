@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import sshd_server as server
+from made_files import made_file
 
 from mnas.devices import SshDevice, TriesOut
 from mnas.devices._agent import agent
@@ -65,6 +66,14 @@ def test_a_network_is_measured_and_nothing_is_left_behind(sshd):
     assert device.info().name == "ssh://board"
     assert not device.info().exclusive
     assert list(sshd.temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_exported_file_is_measured_there(sshd):
+    with board(sshd) as device:
+        latency = device.measure_file(made_file(SMALL))
+        assert latency.environment["output_difference"][0] < 1e-4
+        assert latency.device == device.info().fingerprint
 
 
 def test_what_times_there_is_the_one_file_alone(sshd, tmp_path):

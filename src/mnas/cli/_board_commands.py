@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mnas.cli import _display
+from mnas.cli import _console
 from mnas.cli._app import app
 
 
@@ -25,10 +25,10 @@ def board(
     address = Address.at(host, port)
     for run in runs:
         if not (run / "trials.sqlite").is_file():
-            _display.say(f"{run} is no run folder yet; it is shown once it is one")
+            _console.say(f"{run} is no run folder yet; it is shown once it is one")
     if address.token:
-        _display.say("Who has this address can read these runs. It is not encrypted: prefer ssh -L where you can")
-    serve(runs, address, _display.say)
+        _console.say("Who has this address can read these runs. It is not encrypted: prefer ssh -L where you can")
+    serve(runs, address, _console.say)
 
 
 @app.command()
@@ -42,4 +42,4 @@ def report(
 
     target = out or run / f"report.{to}"
     export_report(run, to, target)
-    _display.say(f"wrote {target}")
+    _console.say(f"wrote {target}")

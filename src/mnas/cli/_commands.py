@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mnas import registry
-from mnas.cli import _display, _names, _status_display
+from mnas.cli import _console, _facts_display, _names, _result_display, _status_display
 from mnas.cli._app import INTERRUPTED, app
 from mnas.config import Part, Settings, load_settings, preset_text
 from mnas.errors import SettingsError, did_you_mean
@@ -78,7 +78,7 @@ def search(
     folder = out or default_folder(settings.name)
     is_estimated = estimate or settings.budget.budget.has_price
 
-    def work(display: _display.LiveDisplay) -> SearchResult:
+    def work(display: _console.LiveDisplay) -> SearchResult:
         decide = _status_display.asker(display, folder, yes) if is_estimated else None
         return start(settings, folder, display.watch, decide)
 
@@ -103,7 +103,7 @@ def resume(
 
     changes = _names.budget_changes(budget or ())
 
-    def work(display: _display.LiveDisplay) -> SearchResult:
+    def work(display: _console.LiveDisplay) -> SearchResult:
         return go_on(run, display.watch, trials, workers, remeasure, changes, executor, address)
 
     _finish(run, json, work)
@@ -121,9 +121,9 @@ def show(
     """Show an architecture as a table with counts, or a search space with its sizes."""
     space = _names.space(name)
     if space is not None:
-        _display.print_space(space, json)
+        _facts_display.print_space(space, json)
     else:
-        _display.print_architecture(name, _names.architecture(name, width, resolution), json)
+        _facts_display.print_architecture(name, _names.architecture(name, width, resolution), json)
 
 
 @app.command()
@@ -136,7 +136,7 @@ def front(
     from mnas.folder import load_result
 
     result = load_result(run)
-    _display.print_trials(result, list(result.trials) if all else result.front, json)
+    _result_display.print_trials(result, list(result.trials) if all else result.front, json)
 
 
 @app.command()
@@ -163,7 +163,7 @@ def measure(
     options = {"runtime": runtime, "precision": precision, "threads": threads, "processes": processes}
     options["energy"] = energy or None
     latency = _names.measuring_device(device, options).measure(architecture)
-    _display.print_latency(name, architecture, latency, json)
+    _facts_display.print_latency(name, architecture, latency, json)
 
 
 @app.command()
@@ -174,7 +174,7 @@ def devices(
     """Say what can be measured on: this machine, its GPUs, phones on adb, boards; with runtimes and versions."""
     from mnas.devices import reachable
 
-    _display.print_devices(list(reachable(addresses or ())), json)
+    _facts_display.print_devices(list(reachable(addresses or ())), json)
 
 
 @app.command()
@@ -208,7 +208,7 @@ def profile(
         other.check_space(searched)
     measured = registry.make("device", part.name, part.options)
     try:
-        with _display.phases() as watch:
+        with _console.phases() as watch:
             if other:
                 networks = measurements or TRANSFER_NETWORKS
                 made = transfer_profile(
@@ -217,10 +217,10 @@ def profile(
             else:
                 made = make_profile(measured, searched, minutes, measurements or MOST, seed, table, watch)
     except KeyboardInterrupt:
-        _display.say("\nstopped; nothing is written")
+        _console.say("\nstopped; nothing is written")
         raise typer.Exit(INTERRUPTED) from None
     write_profile(out, made)
-    _display.print_profile(out, made, json)
+    _facts_display.print_profile(out, made, json)
 
 
 @app.command("list")
@@ -232,7 +232,7 @@ def list_names(
     known = _names.every()
     if kind is not None and kind not in known:
         raise did_you_mean("kind", kind, known)
-    _display.print_names({kind: known[kind]} if kind else known, json)
+    _facts_display.print_names({kind: known[kind]} if kind else known, json)
 
 
 @app.command()
@@ -249,12 +249,12 @@ def prepare(
     if dataset != "imagenet":
         raise did_you_mean("data set to prepare", dataset, ["imagenet"])
     try:
-        with _display.phases() as watch:
+        with _console.phases() as watch:
             counts = prepare_imagenet(train, val, devkit, out, watch)
     except KeyboardInterrupt:
-        _display.say("\nstopped; the same command goes on")
+        _console.say("\nstopped; the same command goes on")
         raise typer.Exit(INTERRUPTED) from None
-    _display.say(f"{out}: {counts['train']:,} training and {counts['val']:,} validation images")
+    _console.say(f"{out}: {counts['train']:,} training and {counts['val']:,} validation images")
 
 
 @app.command()
@@ -278,7 +278,7 @@ def init(
     if file.exists():
         raise SettingsError(f"{file} is already there; name another file or remove it")
     file.write_text(preset_text(preset), encoding="utf-8")
-    _display.say(f"wrote {file}; start with: mnas search {file}")
+    _console.say(f"wrote {file}; start with: mnas search {file}")
 
 
 def _override(
@@ -303,15 +303,15 @@ def _override(
     )
 
 
-def _finish(folder: Path, json: bool, work: Callable[[_display.LiveDisplay], SearchResult]) -> Any:
+def _finish(folder: Path, json: bool, work: Callable[[_console.LiveDisplay], SearchResult]) -> Any:
     """Do the work under a live display, and print its result; Ctrl-C says how to go on."""
     try:
-        with _display.live() as display:
+        with _console.live() as display:
             result = work(display)
     except DeclinedError:
-        _display.say(f"nothing more is spent; what is finished is stored. Go on with: mnas resume {folder}")
+        _console.say(f"nothing more is spent; what is finished is stored. Go on with: mnas resume {folder}")
         return
     except KeyboardInterrupt:
-        _display.say(f"\nstopped; everything finished is stored. Go on with: mnas resume {folder}")
+        _console.say(f"\nstopped; everything finished is stored. Go on with: mnas resume {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    _display.print_result(result, json)
+    _result_display.print_result(result, json)

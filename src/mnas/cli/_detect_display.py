@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from mnas.cli import _display
+from mnas.cli import _console
 from mnas.cli._model_display import export_document, latency_cell, print_files, print_trained
 from mnas.detection_scores import DetectionScores
 
@@ -38,9 +38,9 @@ def print_detector(model: ModelFolder, was_finished: bool, as_json: bool) -> Non
 def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_json: bool) -> None:
     """COCO's twelve numbers, and a row per class."""
     if as_json:
-        _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
+        _console.print_json({"model": str(folder), "split": part, **scores.to_dict()})
         return
-    out = _display.out()
+    out = _console.out()
     out.print(summary(part, scores))
     table = Table("metric", "%")
     for label, name in _METRICS:
@@ -55,7 +55,7 @@ def print_detection_scores(folder: Path, part: str, scores: DetectionScores, as_
 def print_detector_exports(folder: Path, exports: Sequence[ExportedDetector], as_json: bool) -> None:
     """Files that were written, and how they compare with the detector."""
     if as_json:
-        _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
+        _console.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
     print_files(exports_table(exports), exports)
 
@@ -90,12 +90,12 @@ def print_detections(
         )
     ]
     if json:
-        _display.print_json({"picture": str(picture), "drawn": str(out) if out else None, "boxes": rows})
+        _console.print_json({"picture": str(picture), "drawn": str(out) if out else None, "boxes": rows})
         return
     table = Table("class", "score", "left", "top", "right", "bottom")
     for row in rows:
         table.add_row(row["class"], f"{row['score']:.3f}", *(f"{side:.0f}" for side in row["box"]))
-    console = _display.out()
+    console = _console.out()
     console.print(table, markup=False)
     if out is not None:
         console.print(f"drawn: {out}", markup=False)

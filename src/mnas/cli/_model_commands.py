@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from mnas.cli import _detect_display, _display, _model_display, _names, _ship_display
+from mnas.cli import _console, _detect_display, _model_display, _names, _ship_display
 from mnas.cli._app import INTERRUPTED, app
 from mnas.cli._commands import AsJson, Int8
 from mnas.config import Part
@@ -322,5 +322,5 @@ def finish(again: str | None, work: Callable[[Watch], _Result]) -> _Result:
             return work(watch)
     except KeyboardInterrupt as interrupt:
         kept = "; ".join(["everything finished is kept", *getattr(interrupt, "__notes__", [])])
-        _display.say(f"\nstopped{f'; {kept}. Go on with: {again}' if again else ''}")
+        _console.say(f"\nstopped{f'; {kept}. Go on with: {again}' if again else ''}")
         raise typer.Exit(INTERRUPTED) from None

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from mnas.cli import _display
+from mnas.cli import _console
 from mnas.detection_scores import DetectionScores
 from mnas.scores import Scores
 
@@ -31,11 +31,11 @@ def watched() -> Iterator[Watch]:
     """A progress bar on a terminal, a line now and then elsewhere; gives what to tell phases and steps to."""
     from mnas.model_run import Watch
 
-    if not _display.err.is_terminal:
-        yield Watch(_display.say, _liner())
+    if not _console.err.is_terminal:
+        yield Watch(_console.say, _liner())
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[line]}"))
-    with Bar(*columns, console=_display.err, refresh_per_second=5) as bar:
+    with Bar(*columns, console=_console.err, refresh_per_second=5) as bar:
         task = bar.add_task("", total=None, line="")
 
         def phase(words: str) -> None:
@@ -67,7 +67,7 @@ def print_trained(
 ) -> None:
     """What came of a training: its scores by split, or for people these lines."""
     if as_json:
-        _display.print_json(
+        _console.print_json(
             {
                 "model": str(model.path),
                 "architecture": str(model.settings().architecture),
@@ -76,7 +76,7 @@ def print_trained(
             }
         )
         return
-    out = _display.out()
+    out = _console.out()
     if was_finished:
         out.print(f"{model.path} was trained to the end before; nothing was trained now", markup=False)
     for line in lines:
@@ -86,9 +86,9 @@ def print_trained(
 def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None:
     """Scores of a split: the whole, the classes, the most frequent mistakes."""
     if as_json:
-        _display.print_json({"model": str(folder), "split": part, **scores.to_dict()})
+        _console.print_json({"model": str(folder), "split": part, **scores.to_dict()})
         return
-    out = _display.out()
+    out = _console.out()
     out.print(summary(part, scores))
     table = Table("class", "images", "precision %", "recall %", "F1 %")
     for row in scores.classes:
@@ -102,14 +102,14 @@ def print_scores(folder: Path, part: str, scores: Scores, as_json: bool) -> None
 def print_exports(folder: Path, exports: Sequence[Exported], as_json: bool) -> None:
     """Files that were written, and how they compare with the model."""
     if as_json:
-        _display.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
+        _console.print_json({"model": str(folder), "exports": [export_document(row) for row in exports]})
         return
     print_files(exports_table(exports), exports)
 
 
 def print_files(table: Table, exports: Sequence[Exported | ExportedDetector]) -> None:
     """A table of files, and why those that have no latency have none."""
-    out = _display.out()
+    out = _console.out()
     out.print(table, markup=False)
     for row in exports:
         if row.unmeasured:
@@ -123,7 +123,7 @@ def _liner() -> Any:
         now = time.monotonic()
         if now - last[0] >= _LINE_SECONDS or progress.step == progress.steps:
             last[0] = now
-            _display.say(f"step {progress.step:,} of {progress.steps:,}, {_line(progress)}")
+            _console.say(f"step {progress.step:,} of {progress.steps:,}, {_line(progress)}")
 
     return step
 
@@ -131,7 +131,7 @@ def _liner() -> Any:
 def _line(progress: Progress) -> str:
     return (
         f"epoch {progress.epoch}, loss {progress.loss:.3f}, {progress.images_per_second:,.0f} images/s, "
-        f"{_display.duration(progress.seconds_left)} left"
+        f"{_console.duration(progress.seconds_left)} left"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from mnas.cli import _detect_display, _display, _model_display
+from mnas.cli import _console, _detect_display, _model_display
 from mnas.detection_scores import DetectionScores
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def print_shipped(shipped: Shipped, as_json: bool) -> None:
     """What was shipped, and among which it was chosen."""
     if as_json:
-        _display.print_json(
+        _console.print_json(
             {
                 "model": str(shipped.model.path),
                 "architecture": str(shipped.model.settings().architecture),
@@ -30,7 +30,7 @@ def print_shipped(shipped: Shipped, as_json: bool) -> None:
             }
         )
         return
-    out = _display.out()
+    out = _console.out()
     out.print(_candidates(shipped), markup=False)
     out.print(_test(shipped))
     _model_display.print_files(_files(shipped), shipped.exports)

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from mnas.cli import _display
+from mnas.cli import _console
 from mnas.estimate import Decide, Estimate, Range
 from mnas.status import Status
 
@@ -25,9 +25,9 @@ _SPENT = {
 def print_status(run: Path, status: Status, as_json: bool) -> None:
     """How a run stands: progress, time left, cost, queues, workers, devices, failures."""
     if as_json:
-        _display.print_json({"run": str(run), **status.to_dict()})
+        _console.print_json({"run": str(run), **status.to_dict()})
         return
-    out = _display.out()
+    out = _console.out()
     for line in _lines(run, status):
         out.print(line, markup=False, soft_wrap=True)
     for table in _tables(status):
@@ -36,17 +36,17 @@ def print_status(run: Path, status: Status, as_json: bool) -> None:
         out.print(f"trial {number} failed: {error}", markup=False, soft_wrap=True)
 
 
-def asker(display: _display.LiveDisplay, run: Path, yes: bool) -> Decide:
+def asker(display: _console.LiveDisplay, run: Path, yes: bool) -> Decide:
     """Prints an estimate and asks to go on: yes where that was said before, no where there is nobody to ask."""
 
     def decide(estimate: Estimate) -> bool:
         with display.paused():
             for line in _estimate_lines(estimate):
-                _display.say(line)
+                _console.say(line)
             if yes:
                 return True
-            if not (_display.err.is_terminal and sys.stdin.isatty()):
-                _display.say("there is no terminal to ask on: --yes goes on without asking")
+            if not (_console.err.is_terminal and sys.stdin.isatty()):
+                _console.say("there is no terminal to ask on: --yes goes on without asking")
                 return False
             try:
                 return typer.confirm("go on?", err=True)
@@ -75,7 +75,7 @@ def _range(values: Range) -> str:
 
 
 def _lines(run: Path, status: Status) -> Iterator[str]:
-    counts = _display.counts_line(status.counts, status.best_reward, status.front_size, status.seconds_left)
+    counts = _console.counts_line(status.counts, status.best_reward, status.front_size, status.seconds_left)
     yield f"{run}: {_state(status)}, {status.counts.trials} of {status.total} trials, {counts}"
     if status.message:
         yield status.message
@@ -95,7 +95,7 @@ def _lines(run: Path, status: Status) -> Iterator[str]:
 def _state(status: Status) -> str:
     where = f" on {status.host} (process {status.pid})" if status.host else ""
     if status.state == "silent":
-        ago = _display.duration(time.time() - status.written)
+        ago = _console.duration(time.time() - status.written)
         return f"silent: the search{where} wrote nothing for {ago}, and was killed or lost its machine or network"
     if status.state == "running":
         return f"running{where}{': ' if status.phase else ''}{status.phase}"
@@ -122,17 +122,17 @@ def _tables(status: Status) -> Iterator[Table]:
         table = Table("worker", "trains", "for", "jobs done", "busy")
         for worker in activity.workers:
             now = _now(worker.trial, worker.since, status.written)
-            table.add_row(worker.name, *now, f"{worker.jobs:,}", _display.duration(worker.busy_seconds))
+            table.add_row(worker.name, *now, f"{worker.jobs:,}", _console.duration(worker.busy_seconds))
         yield table
     if activity.devices:
         table = Table("device", "measures", "for", "measurements done", "busy")
         for device in activity.devices:
             now = _now(device.trial, device.since, status.written)
-            table.add_row(device.name, *now, f"{device.measurements:,}", _display.duration(device.busy_seconds))
+            table.add_row(device.name, *now, f"{device.measurements:,}", _console.duration(device.busy_seconds))
         yield table
 
 
 def _now(trial: int | None, since: float | None, written: float) -> tuple[str, str]:
     if trial is None or since is None:
         return "", ""
-    return f"trial {trial}", _display.duration(max(0.0, written - since))
+    return f"trial {trial}", _console.duration(max(0.0, written - since))
