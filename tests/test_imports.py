@@ -31,6 +31,7 @@ FLOORS = [
     {"report"},
     {"board"},
     {"run", "model_folder"},
+    {"model_card"},
     {"model_run"},
     {"detector_run"},
     {"measured_files", "ship_journal"},

@@ -19,6 +19,7 @@ from mnas.datasets import BoxedImages, DetectionDataset
 from mnas.datasets import Part as Split
 from mnas.detection_scores import DetectionScores
 from mnas.errors import SettingsError
+from mnas.model_card import write_model_card
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import (
     CALIBRATION_IMAGES,
@@ -29,7 +30,6 @@ from mnas.model_run import (
     spread_batches,
     train_into,
     train_once,
-    write_model_card,
 )
 from mnas.space import Architecture, DetectionHead
 

@@ -16,8 +16,9 @@ from mnas.config import Part
 from mnas.detector_run import make_detection_dataset
 from mnas.devices import MeasuresFiles, ModelFile
 from mnas.errors import ExportError, MeasurementError, SettingsError
+from mnas.model_card import write_model_card
 from mnas.model_folder import ModelFolder
-from mnas.model_run import Watch, make_dataset, write_model_card
+from mnas.model_run import Watch, make_dataset
 from mnas.objective import Latency
 from mnas.space import Architecture
 

@@ -33,16 +33,15 @@ from mnas.devices import Device
 from mnas.errors import CandidateError, MeasurementError, SettingsError, StorageError, TrainingError
 from mnas.folder import load_result, stored_settings, toml_values
 from mnas.measured_files import measure_files
+from mnas.model_card import SHIPPED, write_model_card
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import (
-    SHIPPED,
     Watch,
     evaluate_model,
     export_model,
     fitted,
     make_dataset,
     train_model,
-    write_model_card,
 )
 from mnas.objective import Latency, Measurement, Objective
 from mnas.report import Candidate

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from mnas.devices._wire import receive, send
 
-HEADERS = st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.floats(-1e9, 1e9)))
+VALUES = st.none() | st.integers() | st.text() | st.lists(st.floats(-1e9, 1e9), max_size=4)
+HEADERS = st.dictionaries(st.text(), VALUES, max_size=4)
 
 
-@given(st.lists(st.tuples(HEADERS, st.lists(st.binary(max_size=100)))))
+@given(st.lists(st.tuples(HEADERS, st.lists(st.binary(max_size=100), max_size=3)), max_size=4))
 def test_messages_arrive_as_they_were_sent(messages):
     stream = io.BytesIO()
     for header, parts in messages:
