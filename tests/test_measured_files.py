@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mnas.config import Part
 from mnas.detector_run import export_detector_model, train_detector, with_detection_head
 from mnas.devices import LocalDevice, ModelFile
 from mnas.errors import MeasurementError, SettingsError
-from mnas.measured_files import measure_files
+from mnas.measured_files import measure_file, measure_files
 from mnas.model_folder import ModelFolder, TrainingSettings
 from mnas.model_run import export_model, train_model
 from mnas.objective import Latency
@@ -121,6 +122,25 @@ def test_why_a_file_has_no_latency_is_kept_and_told(classifier):
         assert f"model.onnx: not timed: {why}" in (classifier / "card.md").read_text()
     measure_files(classifier, HERE)
     assert _latency(classifier) is not None, "it is tried again"
+
+
+def test_a_file_can_be_measured_wherever_it_lies(classifier, tmp_path):
+    export_model(classifier, ["onnx"], int8=True)
+    for name in ("model-int8.onnx", "model-int8.onnx.json"):
+        shutil.copy(classifier / name, tmp_path)
+    architecture, latency = measure_file(tmp_path / "model-int8.onnx", HERE)
+    assert architecture.id == ModelFolder(classifier).settings().architecture.id
+    assert "onnxruntime" in latency.device
+    assert "int8" in latency.device
+    (tmp_path / "model-int8.onnx").write_bytes((classifier / "model.onnx").read_bytes())
+    with pytest.raises(SettingsError, match="describes another file"):
+        measure_file(tmp_path / "model-int8.onnx", HERE)
+    (tmp_path / "model-int8.onnx.json").write_text("{")
+    with pytest.raises(SettingsError, match="is damaged"):
+        measure_file(tmp_path / "model-int8.onnx", HERE)
+    (tmp_path / "model-int8.onnx.json").unlink()
+    with pytest.raises(SettingsError, match=r"there is no .*model-int8.onnx.json: mnas export writes"):
+        measure_file(tmp_path / "model-int8.onnx", HERE)
 
 
 def test_a_wrong_setting_of_the_device_is_refused_before_anything_is_measured(classifier):

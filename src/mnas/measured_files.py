@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mnas import registry
 from mnas.config import Part
@@ -23,8 +23,8 @@ from mnas.objective import Latency
 from mnas.space import Architecture
 
 if TYPE_CHECKING:
-    from mnas.devices.runtimes import Array
-    from mnas.export import Exported, ExportedDetector
+    from mnas.devices.runtimes import Array, Precision
+    from mnas.export import Exported, ExportedDetector, Format
 
 _Export = TypeVar("_Export", "Exported", "ExportedDetector")
 
@@ -68,7 +68,7 @@ def _measure(
     for row in missing:
         watch.phase(f"measuring {row.path.name} on {device.name}")
         try:
-            latency = _latency(row, architecture, images, device)
+            latency = _latency(_file_of(row), architecture, images, device)
         except (MeasurementError, ExportError, SettingsError) as error:
             keep([replace(row, unmeasured=str(error))])
         else:
@@ -84,7 +84,39 @@ def _some_images(model: ModelFolder) -> Array:
     return normalized
 
 
-def _latency(row: Exported | ExportedDetector, architecture: Architecture, images: Array, device: Part) -> Latency:
+def measure_file(file: Path, device: Part) -> tuple[Architecture, Latency]:
+    """Measure one exported file on a device, by what its description beside it says; it may lie anywhere.
+
+        measure_file(Path("models/flowers/model-int8.tflite"), Part(name="ssh", address="pi@board"))
+
+    Raises:
+        SettingsError: there is no such file or description, an unknown device, or one that takes no such files.
+        MeasurementError: it does not run there as it does here.
+        DeviceError: the device cannot be reached, or is too busy.
+    """
+    from mnas.devices.runtimes import varied_images
+    from mnas.export import read_description
+
+    said = read_description(file)
+    architecture = Architecture.parse(said["architecture"])
+    exported = _File(file, said["format"], said["precision"], said.get("nms_above"))
+    return architecture, _latency(exported, architecture, varied_images(architecture, _IMAGES), device)
+
+
+def _file_of(row: Exported | ExportedDetector) -> _File:
+    return _File(row.path, row.format, row.precision, getattr(row, "nms_above", None))
+
+
+class _File(NamedTuple):
+    """What has to be known of an exported file."""
+
+    path: Path
+    format: Format
+    precision: Precision
+    nms_above: float | None
+
+
+def _latency(file: _File, architecture: Architecture, images: Array, device: Part) -> Latency:
     """Of a file's bytes, on the device as it is made for the file's runtime and precision.
 
     Raises:
@@ -92,17 +124,17 @@ def _latency(row: Exported | ExportedDetector, architecture: Architecture, image
         SettingsError: the device cannot be made for this runtime.
         DeviceError: it cannot be reached, or is too busy.
     """
-    from mnas.export import FORMATS, ExportedDetector, file_outputs
+    from mnas.export import FORMATS, file_outputs
 
-    wanted = {"runtime": FORMATS[row.format].runtime, "precision": row.precision}
+    wanted = {"runtime": FORMATS[file.format].runtime, "precision": file.precision}
     if not wanted.keys() <= registry.options("device", device.name).keys():
         raise SettingsError(f"device {device.name!r} measures networks and takes no files")
     measuring = registry.measuring_device(device.name, device.options | wanted)
     if not isinstance(measuring, MeasuresFiles):
         raise SettingsError(f"device {device.name!r} measures networks and takes no files")
-    if isinstance(row, ExportedDetector) and row.nms_above is not None:
+    if file.nms_above is not None:
         images = images[:1]  # how much is found differs between images
-    data = row.path.read_bytes()
+    data = file.path.read_bytes()
     with measuring:
-        outputs = file_outputs(row.format, data, images)
-        return measuring.measure_file(ModelFile(architecture, data, row.precision, images, outputs))
+        outputs = file_outputs(file.format, data, images)
+        return measuring.measure_file(ModelFile(architecture, data, file.precision, images, outputs))

@@ -50,6 +50,12 @@ def test_exported_files_are_measured_on_this_machine_or_on_another_device(within
     assert code == 0, stderr
     assert "model.onnx was not measured: device 'simulated' measures networks" in " ".join(stdout.split())
     assert within("export", str(model), "--device", "simulate")[0] == 2
+    code, stdout, stderr = within("measure", str(model / "model.onnx"), "--processes", "2", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout)["device"] == found["device"]
+    code, _, stderr = within("measure", str(model / "model.onnx"), "--int8")
+    assert code == 2
+    assert "leave out the options for them" in " ".join(stderr.split())
 
 
 @pytest.mark.slow

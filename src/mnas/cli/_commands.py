@@ -141,7 +141,9 @@ def front(
 
 @app.command()
 def measure(
-    name: Annotated[str, typer.Argument(help="A reference model, block strings, RUN:17 or RUN:best.")],
+    name: Annotated[
+        str, typer.Argument(help="A reference model, block strings, RUN:17, RUN:best, or an exported file.")
+    ],
     device: Annotated[str, typer.Option(help="A device's name, or a settings file with a [device] table.")] = "cpu",
     runtime: Annotated[str | None, typer.Option(help="The device's runtime, such as onnxruntime or torch.")] = None,
     int8: Int8 = False,
@@ -157,12 +159,20 @@ def measure(
     resolution: Annotated[int | None, typer.Option(help="Input pixels. Default: the architecture's own.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Measure an architecture's latency, in several fresh processes."""
-    architecture = _names.architecture(name, width, resolution)
-    precision = "int8" if int8 else None
-    options = {"runtime": runtime, "precision": precision, "threads": threads, "processes": processes}
-    options["energy"] = energy or None
-    latency = _names.measuring_device(device, options).measure(architecture)
+    """Measure an architecture's latency, or an exported file's as it is, in several fresh processes."""
+    from mnas.export import FORMATS
+    from mnas.measured_files import measure_file
+
+    options: dict[str, Any] = {"threads": threads, "processes": processes, "energy": energy or None}
+    if Path(name).suffix in {format.suffix for format in FORMATS.values()}:
+        if runtime or int8 or width != 1 or resolution:
+            raise SettingsError(f"{name} has its runtime, precision and size: leave out the options for them")
+        architecture, latency = measure_file(Path(name), _names.device_with(device, options))
+    else:
+        architecture = _names.architecture(name, width, resolution)
+        options |= {"runtime": runtime, "precision": "int8" if int8 else None}
+        part = _names.device_with(device, options)
+        latency = registry.measuring_device(part.name, part.options).measure(architecture)
     _facts_display.print_latency(name, architecture, latency, json)
 
 

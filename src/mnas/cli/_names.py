@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from mnas import registry
 from mnas._toml import read_toml
 from mnas.config import BudgetSettings, Part, load_settings, preset_names
-from mnas.devices import Device
 from mnas.errors import SettingsError, did_you_mean
 from mnas.models import reference_architecture, reference_names
 from mnas.result import SearchResult
@@ -68,12 +67,11 @@ def searched_space(name: str) -> SearchSpace:
     raise did_you_mean("space, preset or settings file", name, [*registry.names("space"), *preset_names()])
 
 
-def measuring_device(name: str, options: Mapping[str, Any]) -> Device:
-    """The device of that name or settings file, to measure one architecture well; options of None are left out."""
+def device_with(name: str, options: Mapping[str, Any]) -> Part:
+    """The device of that name or settings file, with these options; those of None are left out."""
     part = device_part(name, Part(name=""))
     given = {key: value for key, value in options.items() if value is not None}
-    found: Device = registry.measuring_device(part.name, part.options | given)
-    return found
+    return Part.model_validate({"name": part.name, **part.options, **given})
 
 
 def device_part(name: str, present: Part) -> Part:

@@ -137,6 +137,8 @@ def _converted(network: BuiltModel, runtime: Runtime) -> bytes:
 
 def relative(found: Array, expected: Array, order: float) -> float:
     """The norm of the differences, relative to that of the expected values."""
+    if not expected.size:  # a detector that found nothing
+        return 0.0
     difference, size = (np.linalg.norm(v.astype(np.float64).ravel(), order) for v in (found - expected, expected))
     return float(difference / max(size, np.finfo(np.float32).tiny))
 

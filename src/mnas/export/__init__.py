@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mnas.export._apart import file_outputs
     from mnas.export._check import Tolerance
     from mnas.export._check_detector import DetectorTolerance
+    from mnas.export._description import read_description
     from mnas.export._executorch import executorch_model
     from mnas.export._export_detector import ExportedDetector, export_detector
     from mnas.export._export_model import Exported, export_model
@@ -36,6 +37,7 @@ __all__ = [
     "onnx_detector_model",
     "onnx_int8_model",
     "onnx_model",
+    "read_description",
     "save_onnx",
     "write_postprocess",
 ]
@@ -57,6 +59,7 @@ _HOMES = {
     "onnx_detector_model": "mnas.export._onnx_detector",
     "onnx_int8_model": "mnas.export._onnx_int8",
     "onnx_model": "mnas.export._onnx",
+    "read_description": "mnas.export._description",
     "save_onnx": "mnas.export._onnx",
     "write_postprocess": "mnas.export._write_postprocess",
 }

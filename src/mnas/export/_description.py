@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mnas._quantization import Quantization, litert_outputs
+from mnas.errors import SettingsError
 from mnas.models import TrainedModel
 
 VERSION = 1
@@ -35,6 +37,28 @@ def description(trained: TrainedModel, facts: Mapping[str, Any], sides: Sides) -
         **sides,
     }
     return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def read_description(file: Path) -> dict[str, Any]:
+    """What the description beside an exported file says of it.
+
+    Raises:
+        SettingsError: the file or its description is not there, is damaged, or describes another file.
+    """
+    beside = description_path(file)
+    for path in (file, beside):
+        if not path.is_file():
+            raise SettingsError(
+                f"there is no {path}: mnas export writes a file and its description beside each other"
+            )
+    try:
+        found: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+        digest = found["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{beside} is damaged: {error}. Export the model again") from error
+    if digest != hashlib.sha256(file.read_bytes()).hexdigest():
+        raise SettingsError(f"{beside} describes another file than {file}: export the model again")
+    return found
 
 
 def sides(name: str, data: bytes) -> Sides:

@@ -2,6 +2,7 @@
 
 import importlib.util
 
+from mnas.devices.runtimes._calibration import varied_images
 from mnas.devices.runtimes._contract import Array, Precision, Runtime, Session, joined
 from mnas.devices.runtimes._cuda import OnnxRuntimeCudaRuntime, TorchCudaRuntime
 from mnas.devices.runtimes._executorch import ExecuTorchRuntime
@@ -76,4 +77,5 @@ __all__ = [
     "check_installed",
     "find_runtime",
     "joined",
+    "varied_images",
 ]
