@@ -3,6 +3,7 @@
     MnasError
     ├── CandidateError        record it and go on: one candidate costs one trial, never the search
     │   ├── TrainingError         its training diverged, or ran out of memory or time
+    │   │   ├── OutOfMemoryError      of memory: of the machine, of its GPU, or more than it may take
     │   │   └── WorkerLostError       its worker died: try again elsewhere, then record it
     │   ├── ExportError           it could not be converted, or the file gives other outputs
     │   └── MeasurementError      its latency could not be had, or its outputs were wrong
@@ -30,6 +31,10 @@ class CandidateError(MnasError):
 
 class TrainingError(CandidateError):
     """A candidate's training gave no accuracy."""
+
+
+class OutOfMemoryError(TrainingError):
+    """A training took all the memory there is, or more than it may; its worker is better not used again."""
 
 
 class WorkerLostError(TrainingError):

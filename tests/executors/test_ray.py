@@ -16,7 +16,7 @@ import pytest
 from ray_nodes import RAY_ENVIRONMENT, RayNodes
 
 import mnas
-from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
+from mnas.errors import OutOfMemoryError, SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors import Limits, RayExecutor
 
 
@@ -42,6 +42,18 @@ def bug() -> None:
 
 def setting(name: str) -> str | None:
     return os.environ.get(name)
+
+
+def fill(log: str, needed: float) -> float:
+    """Takes so much of a GPU; gives what there was of it."""
+    import ray
+
+    share = float(ray.get_runtime_context().get_assigned_resources()["GPU"])
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(f"{share} ")
+    if share < needed:
+        raise OutOfMemoryError("training ran out of memory: CUDA out of memory. Tried to allocate 20.00 MiB")
+    return share
 
 
 def meet(folder: str, name: str, others: int) -> int:
@@ -177,6 +189,22 @@ def test_several_jobs_share_a_gpu_where_each_takes_a_share(ray, tmp_path):
         futures = [executor.submit(meet, str(tmp_path), str(number), 1) for number in range(2)]
         assert [future.result(60).value for future in futures] == [2, 2]
         assert executor.submit(setting, "CUDA_VISIBLE_DEVICES").result(60).value == "0"
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_in_its_share_of_a_gpu_gets_one_of_its_own(ray, tmp_path):
+    """On a pretended GPU: a job is told its share by Ray, and says what torch says where memory is short."""
+    with RayNodes() as nodes:
+        nodes.add(4, num_gpus=1)
+        executor = ray(address=nodes.address, gpus=0.25)
+        shares = {"small": 0.25, "large": 1.0, "too large": 2.0}
+        futures = {name: executor.submit(fill, str(tmp_path / name), share) for name, share in shares.items()}
+        assert futures["small"].result(60).value == 0.25
+        assert futures["large"].result(60).value == 1.0
+        with pytest.raises(OutOfMemoryError, match="CUDA out of memory"):
+            futures["too large"].result(60)
+        tried = {name: (tmp_path / name).read_text().split() for name in shares}
+        assert tried == {"small": ["0.25"], "large": ["0.25", "1.0"], "too large": ["0.25", "1.0"]}
 
 
 @pytest.mark.slow

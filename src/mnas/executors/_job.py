@@ -9,16 +9,12 @@ from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
-from mnas.errors import CandidateError, SettingsError, TrainingError
+from mnas.errors import CandidateError, OutOfMemoryError, SettingsError
 from mnas.executors._contract import Finished, T, worker_name
 
 _GB = 1e9
 # How torch says that there is no memory; it has a class of its own for that on a GPU alone.
 _NO_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "CUDA out of memory")
-
-
-class OutOfMemoryError(TrainingError):
-    """A job took all the memory there is, or more than it may; its worker is better not used again."""
 
 
 def run_job(function: Callable[..., T], arguments: tuple[Any, ...], memory_gb: float | None = None) -> Finished[T]:

@@ -9,6 +9,9 @@ What ran on a node that is cut off Ray itself tells after seven minutes alone (g
 misses the node long before. So the head's list of nodes is looked at here. A task that has not begun when a node is
 missed may wait for that node, and is begun anew as if it were another kind of task: Ray would think that what it has
 asked the node for is enough.
+
+Where several jobs share a GPU, each has its share of its memory. One that needs more is begun once more, with a GPU
+of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ from dataclasses import replace
 from typing import Any
 
 import mnas
-from mnas.errors import SettingsError, StopError, TrainingError, WorkerLostError
+from mnas.errors import OutOfMemoryError, SettingsError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, Limits, T, WorkerActivity
-from mnas.executors._job import OutOfMemoryError, check_memory_limit, is_same
+from mnas.executors._job import check_memory_limit, is_same
 from mnas.executors._ray_cluster import Cluster, Demands
 from mnas.executors._ray_job import Begun, head_gone, run_on_node, translated
 
@@ -34,6 +37,7 @@ _HEAD_S = 5.0  # between looks whether the cluster's head answers
 _NODES_S = 2.0  # between looks which nodes the head misses
 _WATCHES = 2  # threads that look
 _HEAD_MISSES = 4  # in a row: it is gone. Ray itself ends the process a minute after it went
+_GPU_MEMORY = "CUDA out of memory"  # as torch says it
 _SHOWN_S = 10.0  # that a job waits for a node before it is shown as waiting
 
 
@@ -51,7 +55,8 @@ class RayExecutor:
         address: "local", a Ray begun for this search on this machine; "auto", the cluster that this machine is in;
             or that cluster's HOST:PORT.
         cpus: of a job, and its threads.
-        gpus: of a job; a share below 1 has several jobs on each.
+        gpus: of a job; a share below 1 has several jobs on each. One that runs out of the GPU's memory then is begun
+            once more with a whole GPU.
         resources: of a job, further ones by the names that the nodes were started with.
         wait_for_nodes: whether nodes that can run the jobs are still to come, as where a cluster grows by itself.
 
@@ -179,6 +184,9 @@ class RayExecutor:
             while outcome is None:
                 dead = self._dead
                 outcome = self._follow(job, self._tasks.begin(job, len(dead)), dead)
+                if self._tasks.needs_whole_gpu(job, outcome):
+                    job.begin_again()
+                    outcome = None
             return outcome
         except Exception as error:
             return translated(error, f"the worker {job.name}" if job.worker else "a node")
@@ -239,6 +247,7 @@ class _Job:
         self.since, self.began = time.time(), time.monotonic()  # Ray has it; then: it started
         self.worker: WorkerActivity | None = None  # as it was before this job; None until it started
         self.node = ""
+        self.has_whole_gpu = False  # for its share was not enough
         self._is_cancelled = False
 
     @property
@@ -248,9 +257,14 @@ class _Job:
 
     def start(self, worker: WorkerActivity) -> bool:
         """It runs; False where its future was cancelled."""
-        self._is_cancelled = not self.future.set_running_or_notify_cancel()
+        self._is_cancelled = not (self.future.running() or self.future.set_running_or_notify_cancel())
         self.worker, self.since, self.began = worker, time.time(), time.monotonic()
         return not self._is_cancelled
+
+    def begin_again(self) -> None:
+        """With a GPU of its own, as soon as one is free."""
+        self.has_whole_gpu, self.worker, self.node = True, None, ""
+        self.since, self.began = time.time(), time.monotonic()
 
     def seconds_left(self, time_s: float | None) -> float:
         if self.worker is None or time_s is None:
@@ -276,7 +290,8 @@ class _Tasks:
         self._remote = self._ray.remote(max_retries=0, **demands.options)(run_on_node)
         self._memory: int = demands.options.get("memory", 0)
         threads = max(1, int(demands.cpus))
-        self._settings = (limits.memory_gb, threads, demands.gpus > 0)
+        self._settings = (limits.memory_gb, threads)
+        self._gpus = demands.gpus
         self._lock = threading.Lock()
         self._sent: tuple[Callable[..., Any], Any] | None = None  # the last function, and where it lies
 
@@ -285,8 +300,16 @@ class _Tasks:
         options: dict[str, Any] = {"name": "mnas" if job.key is None else f"mnas trial {job.key}"}
         if kind:
             options["memory"] = self._memory + kind
+        gpus = 1 if job.has_whole_gpu else self._gpus
+        if job.has_whole_gpu:
+            options["num_gpus"] = gpus
         sent = self._send(job.function)
-        return self._remote.options(**options).remote(mnas.__version__, sent, job.arguments, *self._settings)
+        return self._remote.options(**options).remote(mnas.__version__, sent, job.arguments, *self._settings, gpus)
+
+    def needs_whole_gpu(self, job: _Job, outcome: Finished[Any] | Exception | None) -> bool:
+        """Whether a job ran out of the memory of a GPU that it shared with others."""
+        is_shared = 0 < self._gpus < 1 and not job.has_whole_gpu
+        return is_shared and isinstance(outcome, OutOfMemoryError) and _GPU_MEMORY in str(outcome)
 
     def next_item(self, task: Any, seconds: float) -> Begun | Finished[Any] | OutOfMemoryError | None:
         """What the task gives next; None where there is nothing yet.

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import mnas
-from mnas.errors import StopError, TrainingError, WorkerLostError
+from mnas.errors import OutOfMemoryError, StopError, TrainingError, WorkerLostError
 from mnas.executors._contract import Finished, T, host_name, worker_name
-from mnas.executors._job import OutOfMemoryError, run_job
+from mnas.executors._job import run_job
 
 _GO_ON = "What is finished is stored; go on with mnas resume"
 
@@ -29,7 +29,7 @@ def run_on_node(
     arguments: tuple[Any, ...],
     memory_gb: float | None,
     threads: int,
-    sees_gpus: bool,
+    gpus: float,
 ) -> Iterator[Begun | Finished[T] | OutOfMemoryError]:
     """First where it is, when it begins; then what the job gave.
 
@@ -39,7 +39,9 @@ def run_on_node(
     check_version(version)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
-    if not sees_gpus:  # Ray hides them from jobs that asked for none, but not in every version
+    if gpus:
+        _keep_share(gpus)
+    else:  # Ray hides them from jobs that asked for none, but not in every version
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     yield Begun(worker_name(), _node())
     try:
@@ -53,6 +55,14 @@ def run_on_node(
             raise
         # Ray would say that the worker was lost, and it would be tried again.
         raise RuntimeError(f"a job raised what cannot be sent: {error!r}") from error
+
+
+def _keep_share(gpus: float) -> None:
+    """Of the GPU's memory no more than its share, so that one that needs more fails itself and not its neighbours."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(min(1.0, gpus))
 
 
 def _node() -> str:

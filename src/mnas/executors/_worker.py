@@ -18,7 +18,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NamedTuple
 
-from mnas.executors._job import OutOfMemoryError, run_job
+from mnas.errors import OutOfMemoryError
+from mnas.executors._job import run_job
 
 READY = b"ready"  # for jobs
 BEGUN = b"begun"  # with a job: all that it needs is imported

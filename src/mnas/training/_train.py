@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mnas.datasets import Dataset, DetectionDataset, Part
-from mnas.errors import SettingsError, TrainingError
+from mnas.errors import OutOfMemoryError, SettingsError
 from mnas.training._checkpoints import Checkpoints
 from mnas.training._hardware import Hardware
 from mnas.training._interrupts import Interrupts
@@ -127,11 +127,11 @@ def _own_randomness(seed: int, device: torch.device, deterministic: bool) -> Ite
 
 @contextlib.contextmanager
 def _memory_errors() -> Iterator[None]:
-    """Running out of memory, in whatever words, as a TrainingError; other errors as they are."""
+    """Running out of memory, in whatever words, as an OutOfMemoryError; other errors as they are."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         is_memory = isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
         if not is_memory:
             raise
-        raise TrainingError(f"training ran out of memory: {error or type(error).__name__}") from error
+        raise OutOfMemoryError(f"training ran out of memory: {error or type(error).__name__}") from error
