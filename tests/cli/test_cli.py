@@ -163,10 +163,10 @@ def test_a_mistake_ends_a_process_of_its_own_with_message_and_code(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_run_of_another_seed_is_refused(run):
-    done = mnas("search", "simulated", "--trials", 30, "--seed", 4, "--out", run)
-    assert done.returncode == 1
-    assert "seed: the run has 3, now it is 4" in done.stderr
+def test_a_run_of_another_seed_is_refused(within, run):
+    code, _, stderr = within("search", "simulated", "--trials", "30", "--seed", "4", "--out", str(run))
+    assert code == 1
+    assert "seed: the run has 3, now it is 4" in stderr
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ class MadeMachine:
             (zone / "energy_uj").write_text(f"{int(self.microjoules) % RANGE_UJ}\n")
 
 
+@pytest.mark.slow
 def test_the_energy_of_a_run_is_what_it_takes_above_idle(tmp_path):
     machine = MadeMachine(tmp_path, idle_w=8, busy_w=20, run_s=0.004, noise=0.3)
     energy = measure_energy(machine.run, RaplMeter(tmp_path), EnergyPlan(), machine.clock, machine.sleep)

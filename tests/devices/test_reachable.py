@@ -55,7 +55,8 @@ def test_gpus_are_what_nvidia_smi_tells(quiet, tmp_path):
     assert gpu.problem == "nvidia-smi: no driver"
 
 
-@pytest.mark.parametrize("flags", [["--json"], pytest.param([], marks=pytest.mark.slow)])
+@pytest.mark.slow  # it starts every runtime
+@pytest.mark.parametrize("flags", [["--json"], []])
 def test_the_verb_prints_it_as_a_table_and_as_json(flags):
     mnas = shutil.which("mnas", path=str(Path(sys.executable).parent))
     said = subprocess.run([mnas, "devices", *flags], capture_output=True, text=True, check=True).stdout

@@ -105,6 +105,7 @@ def test_operations_can_be_tried_on_the_board_before_a_search(sshd, monkeypatch)
             device.try_out(SMALL.replace(resolution=48))
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_cut_in_the_middle_is_a_device_error_and_the_next_one_works(sshd):
     with board(sshd) as device:
         device.measure(SMALL)

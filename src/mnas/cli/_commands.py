@@ -161,12 +161,13 @@ def measure(
 ) -> None:
     """Measure an architecture's latency, or an exported file's as it is, in several fresh processes."""
     from mnas.export import FORMATS
-    from mnas.measured_files import measure_file
 
     options: dict[str, Any] = {"threads": threads, "processes": processes, "energy": energy or None}
     if Path(name).suffix in {format.suffix for format in FORMATS.values()}:
         if runtime or int8 or width != 1 or resolution:
             raise SettingsError(f"{name} has its runtime, precision and size: leave out the options for them")
+        from mnas.measured_files import measure_file
+
         architecture, latency = measure_file(Path(name), _names.device_with(device, options))
     else:
         architecture = _names.architecture(name, width, resolution)

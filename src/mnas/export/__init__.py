@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mnas.export._executorch import executorch_model
     from mnas.export._export_detector import ExportedDetector, export_detector
     from mnas.export._export_model import Exported, export_model
-    from mnas.export._formats import FORMATS, Format, check_formats
+    from mnas.export._format_facts import FORMATS, Format, check_formats
     from mnas.export._litert import litert_model
     from mnas.export._onnx import OPSET, onnx_model, save_onnx
     from mnas.export._onnx_detector import onnx_detector_model
@@ -43,13 +43,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "FORMATS": "mnas.export._formats",
+    "FORMATS": "mnas.export._format_facts",
     "Exported": "mnas.export._export_model",
     "DetectorTolerance": "mnas.export._check_detector",
     "ExportedDetector": "mnas.export._export_detector",
-    "Format": "mnas.export._formats",
+    "Format": "mnas.export._format_facts",
     "Tolerance": "mnas.export._check",
-    "check_formats": "mnas.export._formats",
+    "check_formats": "mnas.export._format_facts",
     "export_detector": "mnas.export._export_detector",
     "export_model": "mnas.export._export_model",
     "file_outputs": "mnas.export._apart",

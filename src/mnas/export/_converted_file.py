@@ -18,7 +18,8 @@ from mnas._whole_file import write_whole
 from mnas.errors import ExportError, SettingsError, StorageError
 from mnas.export._apart import converted_apart
 from mnas.export._description import Sides, description, description_path, sides
-from mnas.export._formats import FORMATS, Format, Outputs, converted, outputs, versions
+from mnas.export._format_facts import FORMATS, Format, versions
+from mnas.export._formats import Outputs, converted, outputs
 from mnas.export._onnx import OPSET, Array
 from mnas.models import TrainedModel
 

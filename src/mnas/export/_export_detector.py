@@ -14,7 +14,7 @@ from mnas.export._average_precision import average_precision
 from mnas.export._check_detector import DetectorComparison, DetectorTolerance
 from mnas.export._converted_file import CHECKED, ConvertedFile, calibration_inputs, path_in, torch_outputs
 from mnas.export._description import description_path
-from mnas.export._formats import Format, check_formats
+from mnas.export._format_facts import Format, check_formats
 from mnas.export._onnx import Array
 from mnas.export._postprocess import detections
 from mnas.export._write_postprocess import write_postprocess

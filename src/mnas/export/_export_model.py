@@ -13,7 +13,7 @@ from mnas.errors import SettingsError
 from mnas.export._check import Comparison, Tolerance
 from mnas.export._converted_file import CHECKED, ConvertedFile, calibration_inputs, path_in, torch_outputs
 from mnas.export._description import description_path
-from mnas.export._formats import Format, check_formats
+from mnas.export._format_facts import Format, check_formats
 from mnas.models import TrainedModel
 from mnas.objective import Latency
 
