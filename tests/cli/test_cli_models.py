@@ -87,6 +87,7 @@ def test_a_second_training_says_that_it_is_done(within, model):
         (["evaluate", "{tmp}"], 2, "no model's folder"),
         (["evaluate", "{tmp}", "--split", "tset"], 2, "did you mean 'test'?"),
         (["export", "{tmp}", "--to", "onx"], 2, "did you mean 'onnx'?"),
+        (["export", "{tmp}", "--no-measure", "--device", "cpu"], 2, "leave it or --no-measure out"),
         (["ship", "{tmp}", "--data", "digits"], 1, "is not a run folder"),
     ],
 )

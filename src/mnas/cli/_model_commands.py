@@ -152,6 +152,8 @@ def export(
 
     formats, folder = to or ["onnx"], ModelFolder(model)
     check_formats(formats, nms)
+    if device and not measure:
+        raise SettingsError("--device is where the files are measured: leave it or --no-measure out")
     part = _names.device_part(device, Part(name="")) if device else _THIS_MACHINE
 
     def work(watch: Watch) -> set[Path]:
