@@ -76,11 +76,10 @@ def measure_file(file: Path, device: Part, images: Array | None = None) -> tuple
     if said.get("nms_above") is not None:
         images = images[:1]  # how much is found differs between images
     wanted = {"runtime": FORMATS[said["format"]].runtime, "precision": precision}
-    if not wanted.keys() <= registry.options("device", device.name).keys():
+    is_made_for_any = wanted.keys() <= registry.options("device", device.name).keys()
+    if not (is_made_for_any and hasattr(registry.lookup("device", device.name), "measure_file")):
         raise SettingsError(f"device {device.name!r} measures networks and takes no files")
-    measuring = registry.measuring_device(device.name, device.options | wanted)
-    if not isinstance(measuring, MeasuresFiles):
-        raise SettingsError(f"device {device.name!r} measures networks and takes no files")
+    measuring: MeasuresFiles = registry.measuring_device(device.name, device.options | wanted)
     with measuring:
         data = file.read_bytes()
         outputs = file_outputs(said["format"], data, images)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from mnas.cli import _console
-from mnas.cli._model_display import export_document, latency_cell, print_files, print_trained
+from mnas.cli._model_display import export_document, print_files, print_trained
 from mnas.detection_scores import DetectionScores
+from mnas.views import with_interval
 
 if TYPE_CHECKING:
     from mnas.export import ExportedDetector
@@ -68,7 +69,7 @@ def exports_table(exports: Sequence[ExportedDetector]) -> Table:
         inside = "left to postprocess.py" if row.nms_above is None else f"inside, above {row.nms_above:g}"
         differences = (f"{value:.2g}" for value in (row.boxes_difference, row.scores_difference))
         percents = (_percent(value) for value in (row.agreement, row.ap, row.torch_ap))
-        figures = (inside, *differences, *percents, f"{row.images:,}", latency_cell(row))
+        figures = (inside, *differences, *percents, f"{row.images:,}", with_interval(row.latency))
         table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", *figures)
     return table
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from mnas.cli import _console
 from mnas.detection_scores import DetectionScores
 from mnas.scores import Scores
+from mnas.views import with_interval
 
 if TYPE_CHECKING:
     from mnas.export import Exported, ExportedDetector
@@ -154,7 +155,7 @@ def exports_table(exports: Sequence[Exported]) -> Table:
     for row in exports:
         percents = (f"{100 * value:.2f}" for value in (row.agreement, row.accuracy, row.torch_accuracy))
         difference = f"{row.largest_difference:.2g}"
-        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", difference, *percents, latency_cell(row))
+        table.add_row(row.path.name, f"{row.bytes / 1e6:.2f}", difference, *percents, with_interval(row.latency))
     return table
 
 
@@ -168,9 +169,3 @@ def export_document(row: Exported | ExportedDetector) -> dict[str, Any]:
             "device": row.latency.device,
         }
     return document
-
-
-def latency_cell(row: Exported | ExportedDetector) -> str:
-    """A file's latency with its interval, if it was measured."""
-    found = row.latency
-    return f"{found.latency_ms:.4g} ({found.low_ms:.4g} - {found.high_ms:.4g})" if found else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mnas.objective import Latency
 from mnas.space import Architecture
@@ -56,7 +56,6 @@ class ModelFile:
     outputs: Sequence[Sequence[Array]]  # of each input, in the file's order
 
 
-@runtime_checkable
 class MeasuresFiles(Protocol):
     """A device that times not only architectures but the very file that is shipped. It is closed by `with`."""
 

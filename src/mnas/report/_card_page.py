@@ -11,13 +11,12 @@ from jinja2 import Environment, PackageLoader
 
 from mnas._whole_file import write_whole
 from mnas.detection_scores import DetectionScores
-from mnas.objective import Latency
 from mnas.report._card import Card
 from mnas.report._figures import MOST_DRAWN_CLASSES, confusion_figure, curve_figure, front_figure, svg
 from mnas.report._plain import plain_markdown
 from mnas.scores import Scores
 from mnas.space import Architecture, count_by_block, count_madds, count_params, peak_activation_bytes, weight_bytes
-from mnas.views import conditions
+from mnas.views import conditions, with_interval
 
 if TYPE_CHECKING:
     from mnas.export import Exported, ExportedDetector
@@ -65,7 +64,7 @@ def _environment(autoescape: bool) -> Environment:
         "count": lambda value: f"{value:,}",
         "mb": lambda value: f"{value / 1e6:.2f}",
         "allowed": _allowed,
-        "with_interval": _with_interval,
+        "with_interval": with_interval,
     }
     environment.filters.update(filters)
     return environment
@@ -85,11 +84,6 @@ def _allowed(export: Exported | ExportedDetector) -> str:
     if export.precision == "fp32":
         return f"at most {tolerance.fp32_difference:.0e} off"
     return f"{100 * tolerance.int8_agreement:g} % equal, {100 * tolerance.int8_accuracy_loss:g} % lost"
-
-
-def _with_interval(latency: Latency | None) -> str:
-    """In ms, with its interval."""
-    return f"{latency.latency_ms:.4g} ({latency.low_ms:.4g} - {latency.high_ms:.4g})" if latency else ""
 
 
 def _facts(card: Card) -> dict[str, Any]:

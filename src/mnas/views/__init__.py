@@ -7,7 +7,7 @@ Its own room because three things show the same: the served page (`mnas.board`),
 (`mnas.report`). It knows nothing of any of them.
 """
 
-from mnas.views._conditions import conditions
+from mnas.views._conditions import conditions, with_interval
 from mnas.views._errors import NotThereError
 from mnas.views._models import (
     MachinesView,
@@ -39,4 +39,5 @@ __all__ = [
     "dominance",
     "trained_file",
     "verdict",
+    "with_interval",
 ]

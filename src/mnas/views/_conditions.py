@@ -1,10 +1,12 @@
-"""The conditions of a measurement, each in a few words."""
+"""A latency and the conditions of its measurement, in a few words."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from mnas.objective import Latency
 
 _MOST_TEXTS = 3  # of a condition
 _UNSAID = ("devices", "notes", "model_bytes", "architecture")  # said elsewhere, or too long for a word
@@ -44,3 +46,8 @@ def _told_together(values: Sequence[Any]) -> str:
     rest = len(values) - sum(count for _, count in often)
     texts = [f"{text} ({count} times)" if count > 1 else text for text, count in often]
     return "; ".join(texts + ([f"and {rest} more"] if rest else []))
+
+
+def with_interval(latency: Latency | None) -> str:
+    """A latency in ms with its interval, for a table; nothing where there is none."""
+    return f"{latency.latency_ms:.4g} ({latency.low_ms:.4g} - {latency.high_ms:.4g})" if latency else ""
